@@ -1,0 +1,136 @@
+"""The settings as values. Everything here was validated; nothing here reads a file."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, final
+
+from connector.domain.errors import ConfigurationMistake
+from connector.domain.model import UserGuid, UserName
+from connector.domain.policy import PolicyRules
+
+
+@final
+class Secret:
+    """A text that never prints itself; `reveal()` is the only way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __format__(self, spec: str) -> str:
+        return repr(self)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(
+            self._text.encode(), other._text.encode()
+        )
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a secret is not serialised")
+
+    def digest(self) -> str:
+        """A short one-way name, for telling keys apart in the state without keeping them."""
+        return hashlib.sha256(b"gcal-salesloft key " + self._text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleCredentials:
+    """Google's own file, read: `info` is its JSON object, kept out of every repr."""
+
+    kind: Literal["service_account", "authorized_user"]
+    info: dict[str, Any] = field(repr=False)
+    source: str
+    """Where it came from (a path or a credential's name), for messages."""
+
+    @property
+    def identity(self) -> str:
+        """The service account's address or the OAuth client's id: one Google project stands behind it."""
+        key = "client_email" if self.kind == "service_account" else "client_id"
+        return str(self.info.get(key, ""))
+
+    @property
+    def project(self) -> str:
+        """What shares one quota: the project where it is named, else the client."""
+        return str(
+            self.info.get("project_id") or self.info.get("quota_project_id") or self.identity
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GoogleSettings:
+    credentials: GoogleCredentials
+    calendar_id: str = "primary"
+    subject: str | None = None
+    api_url: str = "https://www.googleapis.com"
+    requests_per_minute: int = 5000
+    lost_after: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class SalesloftSettings:
+    user_guid: UserGuid
+    api_key: Secret
+    api_url: str = "https://api.salesloft.com"
+    points_per_minute: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class SyncSettings:
+    poll_interval: timedelta = timedelta(seconds=30)
+    past_days: int = 30
+    future_days: int = 90
+
+
+@dataclass(frozen=True, slots=True)
+class UserSettings:
+    """Everything about one user; `name` is the stem of `file`."""
+
+    name: UserName
+    file: Path
+    google: GoogleSettings
+    salesloft: SalesloftSettings
+    policy: PolicyRules
+    sync: SyncSettings = SyncSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """The settings of the process: `connector.toml`, or the user's file when it stands alone."""
+
+    state_url: str = "sqlite:////var/lib/gcal-salesloft/state.db"
+    log_format: Literal["text", "json"] = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenUser:
+    """A user's file with mistakes: that user is parked, the others are served."""
+
+    name: UserName
+    file: Path
+    mistakes: tuple[ConfigurationMistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one `--config` says. `users` are valid; `broken` are not."""
+
+    process: ProcessSettings
+    users: tuple[UserSettings, ...]
+    broken: tuple[BrokenUser, ...] = ()
