@@ -96,6 +96,25 @@ class SyncSettings:
     poll_interval: timedelta = timedelta(seconds=30)
     past_days: int = 30
     future_days: int = 90
+    poll_interval_idle: timedelta | None = None
+    """A slower poll for calendars that have been quiet; unset: always `poll_interval`."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookingSettings:
+    """The `[bookings]` table: meetings that prospects book in Salesloft, written to Google."""
+
+    enabled: bool = True
+    interval: timedelta = timedelta(seconds=10)
+    send_updates: Literal["all", "externalOnly", "none"] = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class RosterSettings:
+    """The `[roster]` table: where it is learnt who is connected, and how often it is looked up."""
+
+    mode: Literal["files", "settings", "both"] = "files"
+    interval: timedelta = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +127,19 @@ class UserSettings:
     salesloft: SalesloftSettings
     policy: PolicyRules
     sync: SyncSettings = SyncSettings()
+    bookings: BookingSettings = BookingSettings()
+    roster: RosterSettings = RosterSettings()
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSettings:
     """The settings of the process: `connector.toml`, or the user's file when it stands alone."""
 
-    state_url: str = "sqlite:////var/lib/gcal-salesloft/state.db"
+    # Kept out of the repr: a postgresql:// URL may hold a password.
+    state_url: str = field(default="sqlite:////var/lib/gcal-salesloft/state.db", repr=False)
     log_format: Literal["text", "json"] = "text"
+    listen: str | None = None
+    """`host:port` of /metrics, /healthz, /readyz and the status page; None: no port is opened."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,318 @@
+"""The composition root: the only module that knows every part, and the three things the connector does with them.
+
+`run_daemon`, `run_once` (one-shots) and `run_dry` take validated settings and give an exit status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+
+import aiohttp
+
+import connector
+from connector import google, salesloft
+from connector.domain.errors import (
+    ConfigurationInvalid,
+    ConfigurationMistake,
+    CredentialsRefused,
+    RetryLater,
+    UserParked,
+)
+from connector.engines.local import Calendar, LocalEngine
+from connector.observe.log import get_logger
+from connector.observe.systemd import ServiceManager
+from connector.settings.model import Settings, UserSettings
+from connector.store import Database, State, lock_state, open_copy, open_database
+from connector.sync.compare import HeldBySalesloft
+from connector.sync.cycle import CalendarCycle, Report
+from connector.sync.delivery import TeamDelivery
+from connector.sync.seller import Seller
+
+_log = get_logger(__name__)
+
+ONE_SHOT_ROUNDS = 3
+"""How often a one-shot reads a calendar that could not be read for a passing reason."""
+_READINGS_AT_ONCE = 16
+
+Clock = Callable[[], datetime]
+
+
+def now() -> datetime:
+    """The wall clock, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything put together, for the calendars of these settings."""
+
+    state: State
+    cycle: CalendarCycle
+    calendars: tuple[Calendar, ...]
+    deliveries: dict[str, TeamDelivery]
+
+    def delivery_of(self, calendar: Calendar) -> TeamDelivery:
+        return self.deliveries[calendar.team]
+
+
+@dataclass(frozen=True, slots=True)
+class UserResult:
+    """How a one-shot fared for one user; `error` if the calendar could not be read."""
+
+    name: str
+    full: bool = False
+    to_send: int = 0
+    to_cancel: int = 0
+    unchanged: int = 0
+    set_aside: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a one-shot ended. `points` is what it spent; `served` says that somebody's calendar was read."""
+
+    users: tuple[UserResult, ...]
+    accepted: int
+    refused: int
+    pending: int
+    points: int
+    key_refused: str | None
+    nobody_served: bool
+
+    @property
+    def exit_status(self) -> int:
+        if self.key_refused is not None or self.nobody_served:
+            return 77
+        failed = any(user.error or user.set_aside for user in self.users)
+        return 1 if failed or self.refused or self.pending else 0
+
+
+def state_file(settings: Settings) -> Path:
+    """The SQLite file that the settings name."""
+    url = settings.process.state_url
+    if not url.startswith("sqlite:///"):
+        raise ConfigurationInvalid(
+            (
+                ConfigurationMistake(
+                    Path("connector.toml"),
+                    "state.url",
+                    "a postgresql:// address",
+                    "sqlite:////path/to/state.db (PostgreSQL is not supported yet)",
+                ),
+            )
+        )
+    return Path(url.removeprefix("sqlite:///"))
+
+
+async def run_daemon(settings: Settings, stopping: asyncio.Event) -> int:
+    """Poll and deliver until `stopping`; 0."""
+    path = state_file(settings)
+    with lock_state(path):
+        async with assemble(settings, open_database(path)) as parts:
+            engine = LocalEngine(
+                parts.calendars, parts.cycle, parts.deliveries, parts.state, ServiceManager()
+            )
+            await engine.run(stopping)
+    return 0
+
+
+async def run_once(
+    settings: Settings, stopping: asyncio.Event, *, full: bool, clock: Clock = now
+) -> Summary:
+    """One full (`full`) or incremental reading of every calendar, everything delivered."""
+    path = state_file(settings)
+    with lock_state(path):
+        async with assemble(settings, open_database(path), clock) as parts:
+            ids = [calendar.id for calendar in parts.calendars]
+            reports = await _read_all(parts, full=full)
+            async with asyncio.TaskGroup() as group:
+                for team, delivery in parts.deliveries.items():
+                    group.create_task(delivery.drain(stopping), name=f"delivery {team}")
+            backlog = await parts.state.backlog(ids)
+            return _summary(parts, reports, pending=backlog.pending, refused=backlog.dead_letters)
+
+
+async def run_dry(
+    settings: Settings, *, full: bool, show: Callable[[str, bytes, str], None]
+) -> Summary:
+    """Like `run_once`, on a copy of the state in memory, showing each upsert instead of sending it.
+
+    `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
+    """
+    async with assemble(settings, open_copy(state_file(settings))) as parts:
+        reports = await _read_all(parts, full=full)
+        names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
+        for row in await parts.state.unsettled(sorted(names), datetime.now(UTC)):
+            rules = await parts.state.known(row.calendar, [row.key.event_id], [])
+            rule = next((known.rule for known in rules if known.key == row.key), None)
+            show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
+        backlog = await parts.state.backlog(sorted(names))
+        return _summary(parts, reports, pending=0, refused=backlog.dead_letters)
+
+
+async def _read_all(parts: Parts, *, full: bool) -> list[Report]:
+    gate = asyncio.Semaphore(_READINGS_AT_ONCE)
+
+    async def one(calendar: Calendar) -> Report:
+        async with gate:
+            report = await parts.cycle.run(calendar.seller, full=full)
+            for _ in range(ONE_SHOT_ROUNDS - 1):
+                if not isinstance(report.error, RetryLater):
+                    break
+                report = await parts.cycle.run(calendar.seller, full=full)
+            return report
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [
+            group.create_task(one(calendar), name=f"read {calendar.seller.name}")
+            for calendar in parts.calendars
+        ]
+    return [task.result() for task in tasks]
+
+
+def _summary(parts: Parts, reports: Sequence[Report], *, pending: int, refused: int) -> Summary:
+    names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
+    refusals = [
+        str(delivery.tally.refusal)
+        for delivery in parts.deliveries.values()
+        if delivery.tally.refusal is not None
+    ]
+    refusals += [str(r.error) for r in reports if isinstance(r.error, CredentialsRefused)]
+    return Summary(
+        users=tuple(_user_result(names[report.calendar], report) for report in reports),
+        accepted=sum(delivery.tally.accepted for delivery in parts.deliveries.values()),
+        refused=refused,
+        pending=pending,
+        points=sum(
+            round(sum(cost for _, cost in delivery.client.spent()))
+            for delivery in parts.deliveries.values()
+        ),
+        key_refused=refusals[0] if refusals else None,
+        nobody_served=bool(reports) and all(isinstance(r.error, UserParked) for r in reports),
+    )
+
+
+def _user_result(name: str, report: Report) -> UserResult:
+    done = report.committed
+    return UserResult(
+        name=name,
+        full=report.full,
+        to_send=done.sends if done else 0,
+        to_cancel=done.cancels if done else 0,
+        unchanged=done.unchanged if done else 0,
+        set_aside=done.set_aside if done else 0,
+        error=str(report.error) if report.error else None,
+    )
+
+
+@asynccontextmanager
+async def assemble(
+    settings: Settings, database: Database, clock: Clock = now
+) -> AsyncIterator[Parts]:
+    """Build every part for the users of the settings; close all of them at the end."""
+    async with AsyncExitStack() as stack:
+        state = State(database)
+        stack.callback(state.close)
+        await state.start()
+        to_google = await stack.enter_async_context(
+            google.make_session(version=connector.__version__)
+        )
+        to_salesloft = await stack.enter_async_context(salesloft.make_session())
+        pool = google.RefreshPool(to_google)
+        stack.push_async_callback(pool.close)
+        clients = await _clients(settings, state, to_salesloft)
+        limiters = _limiters(settings)
+        sellers: dict[str, HeldBySalesloft] = {}
+        calendars: list[Calendar] = []
+        deliveries: dict[str, TeamDelivery] = {}
+        for user in settings.users:
+            tokens = google.TokenSource(
+                user.google.credentials.info,
+                pool,
+                kind=user.google.credentials.kind,
+                subject=user.google.subject,
+                who=user.name,
+            )
+            stack.push_async_callback(tokens.close)
+            team = team_of(user)
+            sellers[user.name] = HeldBySalesloft(clients[team])
+            seller = _seller(user, to_google, tokens, limiters[_project(user)])
+            row = await state.calendar(user.salesloft.user_guid, user.name)
+            interval = user.sync.poll_interval.total_seconds()
+            calendars.append(Calendar(seller, row.id, team, interval))
+            delivery = deliveries.setdefault(
+                team, TeamDelivery(team, clients[team], state, user.sync.poll_interval, clock)
+            )
+            delivery.calendars.add(row.id)
+            delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
+        cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
+        yield Parts(state, cycle, tuple(calendars), deliveries)
+
+
+def team_of(user: UserSettings) -> str:
+    """A one-way name of key and address: users that share both share one budget."""
+    address = sha256(user.salesloft.api_url.encode()).hexdigest()[:8]
+    return f"{user.salesloft.api_key.digest()}-{address}"
+
+
+async def _clients(
+    settings: Settings, state: State, session: aiohttp.ClientSession
+) -> dict[str, salesloft.SalesloftClient]:
+    """One client and one budget a team; of differing `points_per_minute` the smallest counts."""
+    teams: dict[str, list[UserSettings]] = defaultdict(list)
+    for user in settings.users:
+        teams[team_of(user)].append(user)
+    clients = {}
+    for team, users in teams.items():
+        budget = salesloft.TeamBudget(min(u.salesloft.points_per_minute for u in users))
+        budget.restore(await state.spent(team, datetime.now(UTC) - timedelta(minutes=2)))
+        key = users[0].salesloft.api_key
+        clients[team] = salesloft.SalesloftClient(
+            session, users[0].salesloft.api_url, key.reveal, budget
+        )
+    return clients
+
+
+def _limiters(settings: Settings) -> dict[str, google.RequestLimiter]:
+    """One limiter a Google project; of differing `requests_per_minute` the smallest counts."""
+    limits: dict[str, int] = {}
+    for user in settings.users:
+        project = _project(user)
+        limit = user.google.requests_per_minute
+        limits[project] = min(limits.get(project, limit), limit)
+    return {project: google.RequestLimiter(limit) for project, limit in limits.items()}
+
+
+def _project(user: UserSettings) -> str:
+    return f"{user.google.api_url} {user.google.credentials.project}"
+
+
+def _seller(
+    user: UserSettings,
+    session: aiohttp.ClientSession,
+    tokens: google.TokenSource,
+    limiter: google.RequestLimiter,
+) -> Seller:
+    delegated = user.google.credentials.kind == "service_account"
+    quota_user = google.quota_user(user.google.subject or user.name) if delegated else None
+    transport = google.GoogleTransport(session, tokens, limiter, who=user.name, rate_key=quota_user)
+    requests = google.CalendarRequests(
+        user.google.api_url, user.google.calendar_id, quota_user=quota_user
+    )
+    return Seller(
+        name=user.name,
+        user_guid=user.salesloft.user_guid,
+        rules=user.policy,
+        past_days=user.sync.past_days,
+        future_days=user.sync.future_days,
+        reader=google.GoogleCalendar(requests, transport),
+        source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
+    )

@@ -1,0 +1,110 @@
+"""`gcal-salesloft run`: the daemon, and its one-shots."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from connector.app import Summary, run_daemon, run_dry, run_once
+from connector.cli.exits import UNFINISHED
+from connector.observe.log import configure_logging
+from connector.settings.files import load_settings
+from connector.settings.model import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    initial_sync: bool
+    once: bool
+    dry_run: bool
+    debug: bool
+
+
+def run(config: Path, mode: Mode) -> int:
+    settings = load_settings(config)
+    configure_logging(settings.process.log_format, debug=mode.debug)
+    _name_broken(settings)
+    if mode.dry_run:
+        summary = _on_loop(run_dry(settings, full=mode.initial_sync, show=_show))
+        _print_summary(summary, dry_run=True)
+    elif mode.initial_sync or mode.once:
+        summary = _on_loop(_stoppable_once(settings, full=mode.initial_sync))
+        _print_summary(summary, dry_run=False)
+    else:
+        return _on_loop(_stoppable_daemon(settings))
+    status = summary.exit_status
+    return UNFINISHED if status == 0 and settings.broken else status
+
+
+def _name_broken(settings: Settings) -> None:
+    for broken in settings.broken:
+        for mistake in broken.mistakes:
+            print(f"user {broken.name} is not served: {mistake}", file=sys.stderr)  # noqa: T201
+
+
+async def _stoppable_daemon(settings: Settings) -> int:
+    return await run_daemon(settings, _stop_signal())
+
+
+async def _stoppable_once(settings: Settings, *, full: bool) -> Summary:
+    return await run_once(settings, _stop_signal(), full=full)
+
+
+def _stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    return stopping
+
+
+def _on_loop(main: Coroutine[Any, Any, T]) -> T:
+    """On uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        factory = asyncio.new_event_loop
+    else:
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def _show(user: str, body: bytes, rule: str) -> None:
+    """One upsert of a dry run: whose, why, what."""
+    text = json.dumps(json.loads(body), ensure_ascii=False)
+    print(f"{user}: would upsert ({rule}): {text}")  # noqa: T201  # the command's answer
+
+
+def _print_summary(summary: Summary, *, dry_run: bool) -> None:
+    would = "would be " if dry_run else ""
+    for user in summary.users:
+        if user.error is not None:
+            print(f"{user.name}: not read: {user.error}", file=sys.stderr)  # noqa: T201
+            continue
+        kind = "full sync" if user.full else "changes"
+        parts = [f"{user.to_send} {would}to send", f"{user.to_cancel} {would}to cancel"]
+        if dry_run:
+            parts = [f"{user.to_send} would be sent", f"{user.to_cancel} would be cancelled"]
+        parts.append(f"{user.unchanged} unchanged")
+        if user.set_aside:
+            parts.append(f"{user.set_aside} set aside as unreadable")
+        print(f"{user.name}: {kind}: {', '.join(parts)}")  # noqa: T201  # the command's answer
+    if dry_run:
+        print("dry run: nothing was sent or stored")  # noqa: T201  # the command's answer
+        return
+    print(  # noqa: T201  # the command's answer
+        f"delivered {summary.accepted}, refused {summary.refused}, still waiting {summary.pending};"
+        f" {summary.points} points spent in the last minute"
+    )
+    if summary.key_refused is not None:
+        print(f"gcal-salesloft: {summary.key_refused}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,1 @@
+"""Who calls the steps, and when. `local`: one process, APScheduler. Both engines call the same steps of `sync`."""

@@ -1,0 +1,32 @@
+"""Reads Google calendars: the only place that knows Google's API. Imports nothing of the project but `domain`.
+
+Read `calendar.py` first: `GoogleCalendar` is one user's calendar, with one method per question. Below it, in the order
+of a request's way: `requests` (builds it, never sends), `auth` and `refresh` (its token), `limiter` (its turn),
+`transport` (its sending and its retries, within `retry`'s bounds), `errors` and `token_errors` (what a refusal means,
+as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's values; one bad item never spoils a page).
+"""
+
+from __future__ import annotations
+
+from connector.google.auth import READ_SCOPE, TokenSource
+from connector.google.calendar import GoogleCalendar
+from connector.google.limiter import Priority, RequestLimiter
+from connector.google.refresh import RefreshPool
+from connector.google.requests import ApiRequest, CalendarRequests, quota_user
+from connector.google.retry import RetryPolicy
+from connector.google.transport import GoogleTransport, make_session
+
+__all__ = [
+    "READ_SCOPE",
+    "ApiRequest",
+    "CalendarRequests",
+    "GoogleCalendar",
+    "GoogleTransport",
+    "Priority",
+    "RefreshPool",
+    "RequestLimiter",
+    "RetryPolicy",
+    "TokenSource",
+    "make_session",
+    "quota_user",
+]

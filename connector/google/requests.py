@@ -1,0 +1,153 @@
+"""Builds every request to the Calendar API from Google's own discovery document; nothing is sent here.
+
+google-api-python-client knows the paths, the parameters and their encoding; of it only the built URL is used. Its
+document is part of the package, so building needs no network.
+
+The parameters follow Google's guide to synchronisation: the full listing and its increments are the same request but
+for `timeMin`, which cannot stand beside a sync token; every page repeats the sync token beside the page token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import httplib2
+from googleapiclient.discovery import build
+from yarl import URL
+
+from connector.domain.model import EventId, SyncToken
+from connector.google.errors import Call
+
+DEFAULT_PAGE_SIZE = 250
+"""Events a page (Google's own default): a few milliseconds of the event loop each."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """One request, built and not sent. `call` says what it asks for, and so what a refusal of it means."""
+
+    method: str
+    url: URL
+    headers: tuple[tuple[str, str], ...]
+    body: str | None
+    call: Call
+
+
+class CalendarRequests:
+    """The requests of one calendar. `quota_user` names whom Google counts a service account's request for."""
+
+    parameters_fingerprint = "events.list singleEvents=false"
+    """Names the constant parameters of syncable listings: a token obtained under another name is not to be used.
+
+    `maxResults` is not among them: it may change between walks.
+    """
+
+    def __init__(self, api_url: str, calendar_id: str, *, quota_user: str | None = None) -> None:
+        self._events = _events_resource(api_url.rstrip("/"))
+        self._constant: dict[str, Any] = {"calendarId": calendar_id}
+        if quota_user is not None:
+            self._constant["quotaUser"] = quota_user
+
+    def list_all(
+        self, time_min: datetime, *, page_size: int, page_token: str | None = None
+    ) -> ApiRequest:
+        """A page of the full listing that ends in a sync token: series, single events and exceptions."""
+        return self._list(
+            Call.LIST,
+            page_token,
+            singleEvents=False,
+            maxResults=page_size,
+            timeMin=rfc3339(time_min),
+        )
+
+    def list_changes(
+        self, token: SyncToken, *, page_size: int, page_token: str | None = None
+    ) -> ApiRequest:
+        """A page of what changed since `token`."""
+        return self._list(
+            Call.CHANGES, page_token, singleEvents=False, maxResults=page_size, syncToken=str(token)
+        )
+
+    def list_window(
+        self, start: datetime, end: datetime, *, page_size: int, page_token: str | None = None
+    ) -> ApiRequest:
+        """A page of the living occurrences and single events between two moments."""
+        return self._list(
+            Call.WINDOW,
+            page_token,
+            singleEvents=True,
+            maxResults=page_size,
+            timeMin=rfc3339(start),
+            timeMax=rfc3339(end),
+        )
+
+    def instances(
+        self,
+        series_id: EventId,
+        start: datetime,
+        end: datetime,
+        *,
+        page_size: int,
+        page_token: str | None = None,
+    ) -> ApiRequest:
+        """A page of the living occurrences of one series between two moments."""
+        parameters = self._paged(
+            page_token, maxResults=page_size, timeMin=rfc3339(start), timeMax=rfc3339(end)
+        )
+        return _frozen(
+            self._events.instances(eventId=str(series_id), **parameters), Call.OCCURRENCES
+        )
+
+    def get_event(self, event_id: EventId) -> ApiRequest:
+        """One event, cancelled or not."""
+        return _frozen(self._events.get(eventId=str(event_id), **self._constant), Call.EVENT)
+
+    def _list(self, call: Call, page_token: str | None, **parameters: Any) -> ApiRequest:
+        return _frozen(self._events.list(**self._paged(page_token, **parameters)), call)
+
+    def _paged(self, page_token: str | None, **parameters: Any) -> dict[str, Any]:
+        # The page token is set here: the library's list_next() fails on repeated parameters (its issue 667).
+        paged = {"pageToken": page_token} if page_token is not None else {}
+        return {**self._constant, **parameters, **paged}
+
+
+def quota_user(name: str) -> str:
+    """A short one-way name of a user for `quotaUser`: no address goes into a URL, and Google allows 40 characters."""
+    return hashlib.sha256(b"gcal-salesloft quota " + name.encode()).hexdigest()[:32]
+
+
+def rfc3339(moment: datetime) -> str:
+    """A moment as Google wants it: in UTC, whole seconds (it ignores the rest)."""
+    if moment.tzinfo is None:
+        raise ValueError("a time for Google needs a zone: pass an aware datetime")
+    return moment.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+@lru_cache(maxsize=16)
+def _events_resource(api_url: str) -> Any:
+    """The `events` resource of one API root, kept: building it anew costs milliseconds each time."""
+    service = build(
+        "calendar",
+        "v3",
+        http=httplib2.Http(),  # never used; without one the library would look for credentials
+        static_discovery=True,
+        cache_discovery=False,
+        # Replaces the root and the service path together.
+        client_options={"api_endpoint": f"{api_url}/calendar/v3/"},
+    )
+    return service.events()
+
+
+def _frozen(request: Any, call: Call) -> ApiRequest:
+    # The session sets Accept-Encoding and User-Agent, once for everything.
+    headers = tuple(
+        (name, value)
+        for name, value in request.headers.items()
+        if name.lower() not in ("accept-encoding", "user-agent")
+    )
+    # encoded=True: yarl would turn %40 back into @ and so change what the library built.
+    return ApiRequest(request.method, URL(request.uri, encoded=True), headers, request.body, call)

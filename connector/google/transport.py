@@ -1,0 +1,223 @@
+"""Sends built requests on one shared session, and repeats them after passing failures, within bounds.
+
+Each attempt takes a token, waits for its turn and reads the answer whole. What passes (rate limits, 5xx, time-outs,
+resets, cut or unreadable bodies) is repeated here, the same page each time; what lasts is raised as the error that says
+what happens next. A 401 renews the token once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, NoReturn, TypeVar
+
+import aiohttp
+from multidict import CIMultiDictProxy
+
+from connector.domain.errors import RetryLater
+from connector.google.auth import TokenSource
+from connector.google.errors import Action, Refusal, http_date, lasting_error, read_refusal
+from connector.google.limiter import Priority, RequestLimiter
+from connector.google.requests import ApiRequest
+from connector.google.retry import RetryPolicy
+from connector.google.wire import BrokenBody
+
+T = TypeVar("T")
+INLINE_BYTES = 600_000
+"""A body up to this size (500 usual events) is decoded on the loop, a bigger one in a thread."""
+
+
+def make_session(
+    *,
+    version: str,
+    connect_seconds: float = 10.0,
+    read_seconds: float = 30.0,
+    total_seconds: float = 60.0,
+    connections: int = 100,
+) -> aiohttp.ClientSession:
+    """The one session for everything sent to Google; whoever makes it closes it."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(
+            total=total_seconds, sock_connect=connect_seconds, sock_read=read_seconds
+        ),
+        # Google compresses only for a User-Agent that says "gzip" too.
+        headers={"User-Agent": f"gcal-salesloft/{version} (gzip)", "Accept-Encoding": "gzip"},
+        trust_env=False,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A success, read. `date` is Google's clock when it answered, if it said so."""
+
+    value: T
+    date: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """One attempt that failed for a passing cause; `cause` is for the message."""
+
+    cause: str
+    retry_after: float | None = None
+    rate_limit: Refusal | None = None
+
+
+class GoogleTransport:
+    """Sends one user's requests. `who` names the user in messages, `rate_key` whom Google counts them for."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        tokens: TokenSource,
+        limiter: RequestLimiter,
+        *,
+        who: str,
+        rate_key: str | None = None,
+        policy: RetryPolicy | None = None,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.who = who
+        self.timeouts = 0
+        """Attempts that timed out, ever: the calendar asks for smaller pages when this grows."""
+        self._session = session
+        self._tokens = tokens
+        self._limiter = limiter
+        self._rate_key = rate_key if rate_key is not None else who
+        self._policy = policy or RetryPolicy()
+        self._sleep = sleep
+        self._clock = clock
+
+    async def fetch(
+        self,
+        request: ApiRequest,
+        priority: Priority,
+        decode: Callable[[bytes], T],
+        *,
+        about: str = "",
+    ) -> Answer[T]:
+        """Send a request and decode its answer. `about` names the event in messages."""
+        who = f"{self.who}, event {about}" if about else self.who
+        attempts = _Attempts(self._policy, request, who, self._clock)
+        while True:
+            result = await self._attempt(request, priority, decode, attempts)
+            if isinstance(result, Answer):
+                return result
+            if result is not None:
+                await self._back_off(result, attempts)
+
+    async def _attempt(
+        self,
+        request: ApiRequest,
+        priority: Priority,
+        decode: Callable[[bytes], T],
+        attempts: _Attempts,
+    ) -> Answer[T] | _Failure | None:
+        """One attempt; None asks for another at once, with a new token."""
+        try:
+            token = await self._tokens.token()
+        except RetryLater as error:
+            return _Failure(str(error), error.after_seconds)
+        await self._limiter.acquire(self._rate_key, priority)
+        attempts.begin()
+        try:
+            status, headers, body = await self._send(request, token)
+        except TimeoutError:
+            self.timeouts += 1
+            return _Failure("time-out")
+        except (aiohttp.ClientError, OSError) as error:
+            return _Failure(f"broken connection ({type(error).__name__})")
+        if status == 200:
+            try:
+                return Answer(await _decoded(body, decode), http_date(headers.get("Date")))
+            except BrokenBody as error:
+                return _Failure(str(error))
+        refusal = read_refusal(status, headers, body, now=datetime.now(UTC))
+        return self._judge(refusal, request, token, attempts)
+
+    async def _send(
+        self, request: ApiRequest, token: str
+    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+        headers = {**dict(request.headers), "Authorization": f"Bearer {token}"}
+        async with self._session.request(
+            request.method, request.url, data=request.body, headers=headers, allow_redirects=False
+        ) as response:
+            return response.status, response.headers, await response.read()
+
+    def _judge(
+        self, refusal: Refusal, request: ApiRequest, token: str, attempts: _Attempts
+    ) -> _Failure | None:
+        match refusal.meaning:
+            case Action.REFRESH if not attempts.refreshed:
+                attempts.refreshed = True
+                self._tokens.reject(token)
+                return None
+            case Action.REFRESH:
+                self._tokens.reject(token)  # the next probe begins with a new one
+            case Action.RETRY:
+                return _Failure(str(refusal), refusal.retry_after)
+            case Action.SLOW_DOWN:
+                return _Failure(str(refusal), refusal.retry_after, rate_limit=refusal)
+        raise lasting_error(refusal, request.call, attempts.who)
+
+    async def _back_off(self, failure: _Failure, attempts: _Attempts) -> None:
+        """Wait before the next attempt, or give up with RetryLater."""
+        wait = attempts.next_wait(failure)
+        if failure.rate_limit is not None:
+            # Not longer than the deadline, or other calls would hang in the queue instead of being told to come later.
+            quiet = min(wait, self._policy.deadline_seconds)
+            self._limiter.refused(
+                self._rate_key, quiet, whole_project=failure.rate_limit.whole_project
+            )
+        if attempts.exhausted(wait):
+            attempts.give_up(failure, wait)
+        await self._sleep(wait)
+
+
+class _Attempts:
+    """The attempts at one request so far."""
+
+    def __init__(
+        self, policy: RetryPolicy, request: ApiRequest, who: str, clock: Callable[[], float]
+    ) -> None:
+        self.who = who
+        self.refreshed = False
+        self._policy = policy
+        self._request = request
+        self._clock = clock
+        self._failures = 0
+        self._deadline: float | None = None
+
+    def begin(self) -> None:
+        """The time runs from the first sending: waiting for the first turn is no failure."""
+        if self._deadline is None:
+            self._deadline = self._clock() + self._policy.deadline_seconds
+
+    def next_wait(self, failure: _Failure) -> float:
+        """Count a failure; how long to wait after it."""
+        self.begin()
+        self._failures += 1
+        return self._policy.wait_seconds(self._failures, failure.retry_after)
+
+    def exhausted(self, wait: float) -> bool:
+        assert self._deadline is not None
+        return self._failures >= self._policy.attempts or self._clock() + wait >= self._deadline
+
+    def give_up(self, failure: _Failure, wait: float) -> NoReturn:
+        raise RetryLater(
+            f"{self.who}: the {self._request.call.value} failed {self._failures} times, "
+            f"lastly: {failure.cause}; nothing is lost, it is tried again later",
+            after_seconds=failure.retry_after if failure.retry_after is not None else wait,
+        )
+
+
+async def _decoded(body: bytes, decode: Callable[[bytes], T]) -> T:
+    if len(body) <= INLINE_BYTES:
+        return decode(body)
+    return await asyncio.to_thread(decode, body)

@@ -1,0 +1,76 @@
+"""What Salesloft's response headers tell: costs, what is left, when to come back, the request's id.
+
+Names vary in public reports, so both spellings of each are read, without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:$|[,;])")
+_REQUEST_ID = re.compile(r"[^A-Za-z0-9._:+/=-]")
+
+
+@dataclass(frozen=True, slots=True)
+class RateHeaders:
+    """Points, each None where the answer does not say."""
+
+    cost: float | None = None
+    remaining: float | None = None
+    limit: float | None = None
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> RateHeaders:
+        lower = {name.lower(): value for name, value in headers.items()}
+        limit = _first(lower, "x-ratelimit-limit-minute", "x-ratelimit-limit")
+        return cls(
+            cost=_first(lower, "x-ratelimit-endpoint-cost"),
+            remaining=_first(lower, "x-ratelimit-remaining-minute", "x-ratelimit-remaining"),
+            limit=limit if limit else None,  # a limit of nothing is a mistake, not a limit
+        )
+
+
+def _first(headers: Mapping[str, str], *names: str) -> float | None:
+    for name in names:
+        found = _NUMBER.match(headers.get(name, ""))
+        if found:
+            return float(found.group(1))
+    return None
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """One header whatever its case; empty if it is missing."""
+    return next((value for key, value in headers.items() if key.lower() == name), "")
+
+
+def request_id(headers: Mapping[str, str]) -> str:
+    """`x-request-id`, cut to what an id may hold, so that it can stand in a log line."""
+    return _REQUEST_ID.sub("", header(headers, "x-request-id"))[:100]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds asked for by `Retry-After`, given as seconds or as an HTTP date; None if absent or unreadable.
+
+    A date is compared with the answer's own `Date` where there is one, so that a wrong local clock does no harm.
+    """
+    value = header(headers, "retry-after").strip()
+    if not value:
+        return None
+    if found := _NUMBER.match(value):
+        return float(found.group(1))
+    until, now = _http_date(value), _http_date(header(headers, "date"))
+    if until is None:
+        return None
+    return max(0.0, (until - (now or datetime.now(UTC))).total_seconds())
+
+
+def _http_date(value: str) -> datetime | None:
+    try:
+        parsed = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)

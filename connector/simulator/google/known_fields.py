@@ -1,0 +1,120 @@
+"""The names that `fields` may select: Google refuses a selector with any other."""
+
+from __future__ import annotations
+
+from .selector import Selection, check_names
+
+_EVENT = frozenset(
+    {
+        "anyoneCanAddSelf",
+        "attachments",
+        "attendees",
+        "attendeesOmitted",
+        "birthdayProperties",
+        "colorId",
+        "conferenceData",
+        "created",
+        "creator",
+        "description",
+        "end",
+        "endTimeUnspecified",
+        "etag",
+        "eventLabelId",
+        "eventType",
+        "extendedProperties",
+        "focusTimeProperties",
+        "gadget",
+        "guestsCanInviteOthers",
+        "guestsCanModify",
+        "guestsCanSeeOtherGuests",
+        "hangoutLink",
+        "htmlLink",
+        "iCalUID",
+        "id",
+        "kind",
+        "location",
+        "locked",
+        "organizer",
+        "originalStartTime",
+        "outOfOfficeProperties",
+        "privateCopy",
+        "recurrence",
+        "recurringEventId",
+        "reminders",
+        "sequence",
+        "source",
+        "start",
+        "status",
+        "summary",
+        "transparency",
+        "updated",
+        "visibility",
+        "workingLocationProperties",
+    }
+)
+_EVENTS = frozenset(
+    {
+        "accessRole",
+        "defaultReminders",
+        "description",
+        "etag",
+        "items",
+        "kind",
+        "nextPageToken",
+        "nextSyncToken",
+        "summary",
+        "timeZone",
+        "updated",
+    }
+)
+_CALENDAR = frozenset(
+    {
+        "autoAcceptInvitations",
+        "conferenceProperties",
+        "dataOwner",
+        "description",
+        "etag",
+        "id",
+        "kind",
+        "labelProperties",
+        "location",
+        "summary",
+        "timeZone",
+        "workingHours",
+    }
+)
+_ENTRY = _CALENDAR | frozenset(
+    {
+        "accessRole",
+        "backgroundColor",
+        "colorId",
+        "defaultReminders",
+        "deleted",
+        "foregroundColor",
+        "hidden",
+        "notificationSettings",
+        "primary",
+        "selected",
+        "summaryOverride",
+    }
+)
+_LIST = frozenset({"etag", "items", "kind", "nextPageToken", "nextSyncToken"})
+_TIME = frozenset({"date", "dateTime", "timeZone"})
+_LISTS = {
+    "events.list": (_EVENTS, _EVENT),
+    "events.instances": (_EVENTS, _EVENT),
+    "calendarList.list": (_LIST, _ENTRY),
+}
+_SINGLES = {"calendars.get": _CALENDAR, "calendarList.get": _ENTRY}
+
+
+def check_selection(selection: Selection, route: str) -> None:
+    """Refuse (400 invalidParameter) a selector that names what this route never answers."""
+    envelope, item = _LISTS.get(route, (None, _SINGLES.get(route, _EVENT)))
+    if envelope is not None:
+        check_names(selection, envelope)
+        selection = selection.get("items", {})
+    check_names(selection, item)
+    if item is _EVENT:
+        for name in ("start", "end", "originalStartTime"):
+            check_names(selection.get(name, {}), _TIME)

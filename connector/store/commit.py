@@ -1,0 +1,183 @@
+"""The one transaction that everything rests on: token, occurrences and outbox together.
+
+The decisions are made in here, against the rows as they are at that moment: an answer that delivery settles while a
+listing is being read can therefore never be overlooked.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from connector.domain.mapping import to_millis
+from connector.domain.model import EventId, Malformed, SyncToken
+from connector.domain.plan import (
+    Decision,
+    Finding,
+    Gone,
+    Ground,
+    Known,
+    Remember,
+    Seen,
+    Send,
+    Withdraw,
+    decide,
+    replaced,
+)
+from connector.domain.window import Window
+from connector.store.rows import delete, enqueue, known_of_events, remember
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """What one complete reading of a calendar found. `token` is None only where there is none to keep.
+
+    `adopted` are rows that Salesloft's list showed for a calendar that the state did not know.
+    """
+
+    calendar: int
+    ground: Ground
+    findings: Sequence[Finding]
+    malformed: Sequence[Malformed]
+    token: SyncToken | None
+    token_fingerprint: str
+    time_zone: str
+    access_role: str
+    listed: Window
+    full: bool
+    backfill: frozenset[EventId]
+    """Events that were only met by initial sync or at the horizon: last in line."""
+    now: datetime
+    adopted: Sequence[Known] = ()
+    compared: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What a cycle came to: counts of rows enqueued, withdrawn and left as they were."""
+
+    sends: int
+    cancels: int
+    withdrawn: int
+    unchanged: int
+    set_aside: int
+
+
+def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
+    """Decide on every finding and store what follows, with the token."""
+    for known in cycle.adopted:
+        remember(connection, cycle.calendar, known)
+    decisions, unchanged = _decide_all(connection, cycle)
+    for event_id, decision in decisions:
+        _apply(connection, cycle, decision, backfill=event_id in cycle.backfill)
+    _keep_set_aside(connection, cycle)
+    _keep_ledger(connection, cycle)
+    sends = [decision for _, decision in decisions if isinstance(decision, Send)]
+    cancels = sum(send.cancels for send in sends)
+    return Committed(
+        sends=len(sends) - cancels,
+        cancels=cancels,
+        withdrawn=sum(isinstance(decision, Withdraw) for _, decision in decisions),
+        unchanged=unchanged,
+        set_aside=len(cycle.malformed),
+    )
+
+
+def _decide_all(
+    connection: sqlite3.Connection, cycle: Cycle
+) -> tuple[list[tuple[EventId, Decision]], int]:
+    ids = {_event_id(finding) for finding in cycle.findings}
+    known: dict[EventId, list[Known]] = defaultdict(list)
+    for row in known_of_events(connection, cycle.calendar, ids):
+        known[row.key.event_id].append(row)
+    seen = {finding.event.id for finding in cycle.findings if isinstance(finding, Seen)}
+    decisions: list[tuple[EventId, Decision]] = []
+    unchanged = 0
+    for finding in cycle.findings:
+        event_id = _event_id(finding)
+        if isinstance(finding, Gone) and event_id in seen:
+            continue  # what Google shows wins over any tombstone
+        made = _decide_one(cycle.ground, finding, known[event_id])
+        unchanged += not made
+        decisions += [(event_id, decision) for decision in made]
+    return decisions, unchanged
+
+
+def _decide_one(ground: Ground, finding: Finding, rows: list[Known]) -> list[Decision]:
+    match finding:
+        case Gone(key):
+            row = next((row for row in rows if row.key == key), None)
+            decision = decide(ground, finding, row)
+            return [decision] if decision else []
+        case Seen(event):
+            row = next((row for row in rows if row.key.ical_uid == event.ical_uid), None)
+            made = [decide(ground, finding, row)]
+            for old in replaced(finding, rows):
+                decision = decide(ground, Gone(old.key), old)
+                if isinstance(decision, Send):
+                    decision = replace(decision, after=event.ical_uid)
+                made.append(decision)
+            return [decision for decision in made if decision]
+
+
+def _event_id(finding: Finding) -> EventId:
+    return finding.event.id if isinstance(finding, Seen) else finding.key.event_id
+
+
+def _apply(
+    connection: sqlite3.Connection, cycle: Cycle, decision: Decision, *, backfill: bool
+) -> None:
+    match decision:
+        case Send(known):
+            remember(connection, cycle.calendar, known)
+            enqueue(connection, cycle.calendar, decision, backfill=backfill, now=cycle.now)
+        case Remember(known):
+            remember(connection, cycle.calendar, known)
+        case Withdraw(key, stays):
+            delete(connection, "outbox", cycle.calendar, key)
+            if stays is not None:
+                remember(connection, cycle.calendar, stays)
+            else:
+                delete(connection, "dead_letters", cycle.calendar, key)
+                delete(connection, "occurrences", cycle.calendar, key)
+
+
+def _keep_set_aside(connection: sqlite3.Connection, cycle: Cycle) -> None:
+    if cycle.full:
+        connection.execute("DELETE FROM set_aside WHERE calendar_id = ?", (cycle.calendar,))
+    connection.executemany(
+        "DELETE FROM set_aside WHERE calendar_id = ? AND event_id = ?",
+        [(cycle.calendar, _event_id(finding)) for finding in cycle.findings],
+    )
+    connection.executemany(
+        "INSERT INTO set_aside (calendar_id, event_id, reason, at_ms) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT DO UPDATE SET reason = excluded.reason, at_ms = excluded.at_ms",
+        [(cycle.calendar, item.id, item.reason, to_millis(cycle.now)) for item in cycle.malformed],
+    )
+
+
+def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
+    now = to_millis(cycle.now)
+    connection.execute(
+        """UPDATE calendars SET sync_token = :token, token_fingerprint = :fingerprint, time_zone = :zone,
+               access_role = :role, listed_from = :from, listed_until = :until, last_success = :now,
+               last_full = CASE WHEN :full THEN :now ELSE last_full END,
+               compared = compared OR :compared,
+               parked_reason = NULL, parked_message = NULL, parked_since = NULL
+           WHERE id = :calendar""",
+        {
+            "token": cycle.token,
+            "fingerprint": cycle.token_fingerprint,
+            "zone": cycle.time_zone,
+            "role": cycle.access_role,
+            "from": to_millis(cycle.listed.start),
+            "until": to_millis(cycle.listed.end),
+            "now": now,
+            "full": cycle.full,
+            "compared": cycle.compared,
+            "calendar": cycle.calendar,
+        },
+    )

@@ -1,0 +1,257 @@
+"""One SQLite file, one thread that writes it, many small transactions grouped into few commits.
+
+Every access to the state is a function of a connection, run on the writer thread inside a savepoint of its own; what
+waits while a commit is under way is committed together next (group commit: an `fsync` for many). WAL and
+`synchronous=FULL`: what was answered is on the disk. A failure of one function undoes that function only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from connector.domain.errors import RetryLater, StateUnusable
+from connector.store import migrations
+
+T = TypeVar("T")
+_GROUP = 64
+_BUSY_MS = 5000
+
+
+class Database:
+    """A connection owned by a thread of its own. `run` is the only way to it."""
+
+    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+        self._connection = connection
+        self._name = name
+        self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._serve, name="state-writer", daemon=True)
+        self._thread.start()
+        self._closed = False
+
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `function` in a transaction; its result is durable when this returns."""
+        if self._closed:
+            raise StateUnusable(f"state {self._name}: already closed")
+        job = _Job(function, asyncio.get_running_loop())
+        self._work.put(job)
+        result: T = await asyncio.shield(job.future)
+        return result
+
+    def close(self) -> None:
+        """Finish what was handed over, then close the file."""
+        if not self._closed:
+            self._closed = True
+            self._work.put(None)
+            self._thread.join()
+
+    def _serve(self) -> None:
+        while True:
+            job = self._work.get()
+            jobs = []
+            while job is not None:
+                jobs.append(job)
+                if len(jobs) == _GROUP or self._work.empty():
+                    break
+                job = self._work.get()
+            if jobs:
+                self._commit_together(jobs)
+            if job is None:
+                self._connection.close()
+                return
+
+    def _commit_together(self, jobs: list[_Job]) -> None:
+        outcomes: list[tuple[_Job, Any, BaseException | None]] = []
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            outcomes.extend((job, *self._run_one(job)) for job in jobs)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            failure = _passing(self._name, error)
+            outcomes = [(job, None, failure) for job in jobs]
+        for job, result, failed in outcomes:
+            job.settle(result, failed)
+
+    def _run_one(self, job: _Job) -> tuple[Any, BaseException | None]:
+        self._connection.execute("SAVEPOINT job")
+        try:
+            result = job.function(self._connection)
+        except sqlite3.OperationalError:
+            raise  # disk full, locked, I/O: the whole group is undone
+        except Exception as error:  # handed to the caller that asked
+            self._connection.execute("ROLLBACK TO job")
+            self._connection.execute("RELEASE job")
+            return None, error
+        self._connection.execute("RELEASE job")
+        return result, None
+
+
+class _Job:
+    def __init__(
+        self, function: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self.function = function
+        self.loop = loop
+        self.future: asyncio.Future[Any] = loop.create_future()
+
+    def settle(self, result: Any, error: BaseException | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
+            self.loop.call_soon_threadsafe(self._settle, result, error)
+
+    def _settle(self, result: Any, error: BaseException | None) -> None:
+        if self.future.done():
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(result)
+
+
+def _passing(name: str, error: sqlite3.Error) -> RetryLater:
+    return RetryLater(
+        f"state {name}: cannot be written now ({error}); nothing is lost, it is tried again."
+        " Check the disk's free space and that no other program holds the file."
+    )
+
+
+def open_database(path: Path) -> Database:
+    """Open the state for writing, create or migrate it. Anything unfit is left as it is: StateUnusable."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StateUnusable(
+            f"state {path}: its folder cannot be made ({error.strerror}); create it, owned by"
+            f" the user that runs gcal-salesloft"
+        ) from error
+    with _umask(0o077), _unusable(path):
+        connection = _connect(str(path))
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            _check(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            _migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return Database(connection, str(path))
+
+
+def open_copy(path: Path | None) -> Database:
+    """A copy of the state in memory, for dry runs: whatever is written to it, the file stays as it is."""
+    memory = _connect(":memory:")
+    if path is not None and path.exists():
+        with _unusable(path):
+            # Without a write-ahead log nobody has the file open: read it as it lies, touching nothing beside it.
+            at_rest = not path.with_name(path.name + "-wal").exists()
+            mode = "immutable=1" if at_rest else "mode=ro"
+            source = sqlite3.connect(f"file:{path}?{mode}", uri=True)
+            try:
+                source.backup(memory)
+            finally:
+                source.close()
+            _check(memory, path)
+    _migrate(memory)
+    return Database(memory, "in memory")
+
+
+@contextlib.contextmanager
+def lock_state(path: Path) -> Iterator[None]:
+    """Hold the state for this process. Any death frees it; a second process is told who holds it."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StateUnusable(f"state {path}: cannot be locked ({error.strerror}: {lock})") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.read(handle, 32).decode(errors="replace").strip() or "unknown"
+            raise StateUnusable(
+                f"state {path}: already in use by gcal-salesloft, process {holder};"
+                " stop that one first (one process on one state)"
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        name, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse what is not ours, newer than we are, or damaged, before anything is written."""
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return
+    if "alembic_version" not in tables or "calendars" not in tables:
+        raise StateUnusable(
+            f"state {path}: is a database of another program; name another file in [state] url"
+        )
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    if row is None or row[0] not in migrations.KNOWN:
+        raise StateUnusable(
+            f"state {path}: was written by a newer gcal-salesloft (schema {row and row[0]}, this"
+            f" one knows up to {migrations.HEAD}); upgrade, or restore a backup of before"
+        )
+    verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise StateUnusable(
+            f"state {path}: damaged ({verdict}); nothing was changed. Restore a backup, or move"
+            " the file away: the next start builds it anew from Google and Salesloft"
+        )
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
+    if tables.fetchone():
+        version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        if version and version[0] == migrations.HEAD:
+            return
+    from connector.store.upgrade import upgrade  # loads alembic: only where there is work for it
+
+    upgrade(connection)
+
+
+@contextlib.contextmanager
+def _unusable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        hint = {
+            "file is not a database": "it is no SQLite file or damaged; move it away or restore a"
+            " backup, nothing was changed",
+            "attempt to write a readonly database": "it cannot be written; check the owner and the"
+            " mode of the file and its folder",
+            "unable to open database file": "it cannot be opened; check that the path exists and"
+            " belongs to the user that runs gcal-salesloft",
+        }.get(str(error), "check the disk, the owner and the mode of the file")
+        raise StateUnusable(f"state {path}: {error}; {hint}") from error
+
+
+@contextlib.contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)

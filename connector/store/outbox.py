@@ -1,0 +1,250 @@
+"""Claim what is most urgent, and settle it by what Salesloft answered.
+
+Settling is conditional on the content that was sent: `updated_ms` rises with every content of a key, so a row whose
+`updated_ms` is another one holds newer content, which a late answer must not mark as done.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+from typing import Any
+
+from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, Fingerprint, to_millis
+from connector.domain.model import EventId, ICalUid
+from connector.domain.plan import Key
+
+SOON = timedelta(hours=24)
+
+
+class Lane(IntEnum):
+    """Classes of urgency, first in line first. Inside one, users of a team take turns."""
+
+    SOON = 1  # running, or starting within 24 h
+    PROSPECT = 2  # meetings with prospects, and cancellations
+    LATER = 3
+    BACKFILL = 4  # initial sync, horizon, resync
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One claimed row; `payload` is the JSON body to send."""
+
+    calendar: int
+    key: Key
+    updated_ms: int
+    fingerprint: Fingerprint
+    payload: bytes
+    attempts: int
+    lane: Lane
+    queued_ms: int
+
+
+_READY = """
+    SELECT b.*, CASE WHEN b.backfill THEN 4
+                     WHEN b.end_ms > :now AND b.start_ms < :soon THEN 1
+                     WHEN b.prospect OR b.cancels THEN 2
+                     ELSE 3 END AS lane,
+           b.end_ms <= :now AS past,
+           CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness
+    FROM outbox b
+    WHERE b.calendar_id IN (SELECT value FROM json_each(:calendars))
+      AND NOT b.in_flight AND b.next_attempt_ms <= :due
+      AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
+                      AND n.event_id = b.event_id AND n.ical_uid = b.after_uid)
+      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
+                      AND d.event_id = b.event_id AND d.ical_uid = b.after_uid)
+"""
+"""Rows that may be sent now. Running and coming occurrences by their start, then the past, latest first."""
+
+_MOST_URGENT = f"""
+    WITH ready AS ({_READY}),
+    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, lane, past ORDER BY nearness) AS turn
+              FROM ready)
+    SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, attempts, lane, queued_ms
+    FROM turns ORDER BY lane, past, turn, nearness LIMIT :limit
+"""  # noqa: S608  # a constant
+
+_CLAIM = """UPDATE outbox SET in_flight = 1, attempted = 1
+            WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
+
+_NEXT_DUE = """
+    SELECT min(next_attempt_ms), count(*) FROM outbox
+    WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight
+      AND attempts < :most
+      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
+                      AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)
+"""
+
+
+def claim(
+    connection: sqlite3.Connection, calendars: Sequence[int], limit: int, now: datetime
+) -> list[Row]:
+    """The most urgent rows, marked as in flight and as tried before anything is sent."""
+    cursor = connection.execute(
+        _MOST_URGENT,
+        {
+            "calendars": json.dumps(list(calendars)),
+            "now": to_millis(now),
+            "due": to_millis(now),
+            "soon": to_millis(now + SOON),
+            "limit": limit,
+        },
+    )
+    rows = [_to_row(row) for row in cursor]
+    connection.executemany(
+        _CLAIM, [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows]
+    )
+    return rows
+
+
+def waiting(
+    connection: sqlite3.Connection, calendars: Sequence[int], most_attempts: int | None = None
+) -> tuple[int | None, int]:
+    """When the next row that is not in flight may be tried (ms; None: there is none), and how many there are.
+
+    `most_attempts` leaves out rows that failed as often.
+    """
+    parameters = {"calendars": json.dumps(list(calendars)), "most": most_attempts or 2**62}
+    row = connection.execute(_NEXT_DUE, parameters).fetchone()
+    return row[0], row[1]
+
+
+def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: datetime) -> list[Row]:
+    """Everything in the outbox, in the order in which it would be sent, claiming nothing."""
+    cursor = connection.execute(
+        _MOST_URGENT,
+        {
+            "calendars": json.dumps(list(calendars)),
+            "now": to_millis(now),
+            "due": 2**62,
+            "soon": to_millis(now + SOON),
+            "limit": -1,
+        },
+    )
+    return [_to_row(row) for row in cursor]
+
+
+def _to_row(row: tuple[Any, ...]) -> Row:
+    return Row(
+        calendar=row[0],
+        key=Key(EventId(row[1]), ICalUid(row[2])),
+        updated_ms=row[3],
+        fingerprint=Fingerprint(row[4]),
+        payload=row[5],
+        attempts=row[6],
+        lane=Lane(row[7]),
+        queued_ms=row[8],
+    )
+
+
+def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Salesloft holds these contents now. Newer content of a key stays in line, and has not been tried yet."""
+    for row in rows:
+        key = _parameters(row)
+        settled = connection.execute(
+            "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
+            " AND updated_ms = :updated",
+            key,
+        ).rowcount
+        if not settled:
+            connection.execute(
+                "UPDATE outbox SET in_flight = 0, attempted = 0"
+                " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
+                key,
+            )
+        cancelled = row.fingerprint in (CANCELLED, CANCELLED_AND_BLANKED)
+        connection.execute(
+            """UPDATE occurrences SET accepted = :fingerprint,
+                   canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
+               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+            {**key, "fingerprint": row.fingerprint, "alive": not cancelled, "settled": settled},
+        )
+
+
+def settle_later(
+    connection: sqlite3.Connection, row: Row, *, next_attempt: datetime, error: str
+) -> None:
+    """A passing failure: the row waits for its next attempt; newer content does not."""
+    connection.execute(
+        """UPDATE outbox SET in_flight = 0,
+               attempts = CASE WHEN updated_ms = :updated THEN attempts + 1 ELSE attempts END,
+               next_attempt_ms = CASE WHEN updated_ms = :updated THEN :next ELSE next_attempt_ms END,
+               last_error = :error
+           WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+        {**_parameters(row), "next": to_millis(next_attempt), "error": error},
+    )
+
+
+def settle_refused(
+    connection: sqlite3.Connection,
+    row: Row,
+    *,
+    status: int,
+    reason: str,
+    request_id: str,
+    now: datetime,
+) -> bool:
+    """A lasting refusal: a dead letter, unless newer content waits already. True if it became one."""
+    key = _parameters(row)
+    refused = connection.execute(
+        "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
+        " AND updated_ms = :updated",
+        key,
+    ).rowcount
+    if not refused:
+        connection.execute(
+            "UPDATE outbox SET in_flight = 0"
+            " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
+            key,
+        )
+        return False
+    connection.execute(
+        """INSERT INTO dead_letters (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, status,
+                                     reason, request_id, at_ms)
+           VALUES (:calendar, :event, :uid, :updated, :fingerprint, :payload, :status, :reason, :request, :now)
+           ON CONFLICT (calendar_id, event_id, ical_uid) DO UPDATE SET
+               updated_ms = excluded.updated_ms, fingerprint = excluded.fingerprint,
+               payload = excluded.payload, status = excluded.status, reason = excluded.reason,
+               request_id = excluded.request_id, at_ms = excluded.at_ms""",
+        {
+            **key,
+            "fingerprint": row.fingerprint,
+            "payload": row.payload,
+            "status": status,
+            "reason": reason,
+            "request": request_id,
+            "now": to_millis(now),
+        },
+    )
+    return True
+
+
+def release(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Give claimed rows back as they were: nothing was decided about them."""
+    connection.executemany(
+        "UPDATE outbox SET in_flight = 0 WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+        [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows],
+    )
+
+
+def release_all(connection: sqlite3.Connection) -> None:
+    """After a start: whatever a dead process had in flight is in line again; bulk jobs keep theirs."""
+    connection.execute(
+        """UPDATE outbox SET in_flight = 0 WHERE in_flight AND NOT EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)"""
+    )
+
+
+def _parameters(row: Row) -> dict[str, Any]:
+    return {
+        "calendar": row.calendar,
+        "event": row.key.event_id,
+        "uid": row.key.ical_uid,
+        "updated": row.updated_ms,
+    }

@@ -1,0 +1,165 @@
+"""Between rows and the domain's values; the statements that read and write occurrences and the outbox."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from connector.domain.mapping import Fingerprint, from_millis, to_millis
+from connector.domain.model import EventId, ICalUid
+from connector.domain.plan import Key, Known, Send
+from connector.domain.policy import Rule
+
+_KNOWN = """
+    SELECT o.event_id, o.ical_uid, o.series_id, o.start_ms, o.end_ms, o.all_day, o.alive, o.accepted,
+           b.fingerprint, coalesce(b.attempted OR b.in_flight, 0), d.fingerprint,
+           o.exposed, o.prospect, o.updated_ms, o.canceled_ms, o.rule
+    FROM occurrences o
+    LEFT JOIN outbox b USING (calendar_id, event_id, ical_uid)
+    LEFT JOIN dead_letters d USING (calendar_id, event_id, ical_uid)
+    WHERE o.calendar_id = :calendar
+"""
+"""What is remembered of occurrences, with what waits and what was refused of them."""
+
+_KNOWN_OF_EVENTS = _KNOWN + " AND o.event_id IN (SELECT value FROM json_each(:ids))"  # noqa: S608
+_KNOWN_OF_SERIES = _KNOWN + " AND o.series_id IN (SELECT value FROM json_each(:ids))"  # noqa: S608
+
+_REMEMBER = """
+    INSERT INTO occurrences (calendar_id, event_id, ical_uid, series_id, start_ms, end_ms, all_day, alive,
+                             exposed, prospect, accepted, updated_ms, canceled_ms, rule)
+    VALUES (:calendar, :event, :uid, :series, :start, :end, :all_day, :alive,
+            :exposed, :prospect, :accepted, :updated, :canceled, :rule)
+    ON CONFLICT (calendar_id, event_id, ical_uid) DO UPDATE SET
+        series_id = excluded.series_id, start_ms = excluded.start_ms, end_ms = excluded.end_ms,
+        all_day = excluded.all_day, alive = excluded.alive, exposed = excluded.exposed,
+        prospect = excluded.prospect, accepted = excluded.accepted, updated_ms = excluded.updated_ms,
+        canceled_ms = excluded.canceled_ms, rule = excluded.rule
+"""
+
+_ENQUEUE = """
+    INSERT INTO outbox (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, start_ms, end_ms,
+                        prospect, cancels, backfill, after_uid, attempted, in_flight, attempts, next_attempt_ms,
+                        queued_ms)
+    VALUES (:calendar, :event, :uid, :updated, :fingerprint, :payload, :start, :end,
+            :prospect, :cancels, :backfill, :after, 0, 0, 0, 0, :now)
+    ON CONFLICT (calendar_id, event_id, ical_uid) DO UPDATE SET
+        updated_ms = excluded.updated_ms, fingerprint = excluded.fingerprint, payload = excluded.payload,
+        start_ms = excluded.start_ms, end_ms = excluded.end_ms, prospect = excluded.prospect,
+        cancels = excluded.cancels, backfill = min(outbox.backfill, excluded.backfill),
+        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL
+"""
+"""One row per occurrence: newer content replaces what waits; what was tried before stays marked as tried."""
+
+
+def known_of_events(
+    connection: sqlite3.Connection, calendar: int, ids: Iterable[EventId]
+) -> list[Known]:
+    return _known(connection, _KNOWN_OF_EVENTS, calendar, ids)
+
+
+def known_of_series(
+    connection: sqlite3.Connection, calendar: int, ids: Iterable[EventId]
+) -> list[Known]:
+    return _known(connection, _KNOWN_OF_SERIES, calendar, ids)
+
+
+def known_since(connection: sqlite3.Connection, calendar: int, since: datetime) -> list[Known]:
+    """Everything remembered that ends after `since`."""
+    cursor = connection.execute(
+        _KNOWN + " AND o.end_ms > :since", {"calendar": calendar, "since": to_millis(since)}
+    )
+    return [_to_known(row) for row in cursor]
+
+
+def _known(
+    connection: sqlite3.Connection, statement: str, calendar: int, ids: Iterable[EventId]
+) -> list[Known]:
+    parameters = {"calendar": calendar, "ids": json.dumps(list(ids))}
+    return [_to_known(row) for row in connection.execute(statement, parameters)]
+
+
+def _to_known(row: tuple[Any, ...]) -> Known:
+    return Known(
+        key=Key(EventId(row[0]), ICalUid(row[1])),
+        series_id=EventId(row[2]) if row[2] is not None else None,
+        start=from_millis(row[3]),
+        end=from_millis(row[4]),
+        all_day=bool(row[5]),
+        alive=bool(row[6]),
+        accepted=_fingerprint(row[7]),
+        pending=_fingerprint(row[8]),
+        attempted=bool(row[9]),
+        refused=_fingerprint(row[10]),
+        exposed=bool(row[11]),
+        prospect=bool(row[12]),
+        updated_at=from_millis(row[13]) if row[13] is not None else None,
+        canceled_at=from_millis(row[14]) if row[14] is not None else None,
+        rule=Rule(row[15]) if row[15] else None,
+    )
+
+
+def _fingerprint(text: str | None) -> Fingerprint | None:
+    return Fingerprint(text) if text is not None else None
+
+
+def remember(connection: sqlite3.Connection, calendar: int, known: Known) -> None:
+    connection.execute(
+        _REMEMBER,
+        {
+            "calendar": calendar,
+            "event": known.key.event_id,
+            "uid": known.key.ical_uid,
+            "series": known.series_id,
+            "start": to_millis(known.start),
+            "end": to_millis(known.end),
+            "all_day": known.all_day,
+            "alive": known.alive,
+            "exposed": known.exposed,
+            "prospect": known.prospect,
+            "accepted": known.accepted,
+            "updated": to_millis(known.updated_at) if known.updated_at else None,
+            "canceled": to_millis(known.canceled_at) if known.canceled_at else None,
+            "rule": known.rule,
+        },
+    )
+
+
+def enqueue(
+    connection: sqlite3.Connection, calendar: int, send: Send, *, backfill: bool, now: datetime
+) -> None:
+    known = send.known
+    if known.updated_at is None or known.pending is None:
+        raise ValueError("an outbox row needs its updated_at and its fingerprint")
+    connection.execute(
+        _ENQUEUE,
+        {
+            "calendar": calendar,
+            "event": known.key.event_id,
+            "uid": known.key.ical_uid,
+            "updated": to_millis(known.updated_at),
+            "fingerprint": known.pending,
+            "payload": send.payload,
+            "start": to_millis(known.start),
+            "end": to_millis(known.end),
+            "prospect": send.prospect,
+            "cancels": send.cancels,
+            "backfill": backfill,
+            "after": send.after,
+            "now": to_millis(now),
+        },
+    )
+    delete(connection, "dead_letters", calendar, known.key)
+
+
+def delete(connection: sqlite3.Connection, table: str, calendar: int, key: Key) -> bool:
+    """Remove the row of a key from one of the tables that have it; True if there was one."""
+    if table not in ("occurrences", "outbox", "dead_letters"):
+        raise ValueError(table)
+    cursor = connection.execute(
+        f"DELETE FROM {table} WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",  # noqa: S608  # from the list above
+        (calendar, key.event_id, key.ical_uid),
+    )
+    return cursor.rowcount > 0

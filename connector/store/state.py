@@ -1,0 +1,243 @@
+"""What the rest of the program asks of the state, as coroutines over the writer thread."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from connector.domain.errors import ParkReason
+from connector.domain.mapping import from_millis, to_millis
+from connector.domain.model import EventId, SyncToken, UserGuid, UserName
+from connector.domain.plan import Known
+from connector.domain.window import Window
+from connector.store import outbox, rows
+from connector.store.commit import Committed, Cycle, commit_cycle
+from connector.store.database import Database
+
+_CALENDAR = """
+    SELECT id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,
+           last_success, last_full, compared, parked_reason, parked_message, parked_since
+    FROM calendars WHERE user_guid = ?
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarState:
+    """One user's calendar as it was last committed. `listed` are the days that were last listed."""
+
+    id: int
+    user_guid: UserGuid
+    name: UserName
+    token: SyncToken | None = None
+    token_fingerprint: str | None = None
+    time_zone: str | None = None
+    access_role: str | None = None
+    listed: Window | None = None
+    last_success: datetime | None = None
+    last_full: datetime | None = None
+    compared: bool = False
+    parked_reason: ParkReason | None = None
+    parked_message: str | None = None
+    parked_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many occurrences of the served calendars wait, were refused, or could not be read."""
+
+    pending: int
+    dead_letters: int
+    set_aside: int
+
+
+class State:
+    """The state of this process's calendars."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def close(self) -> None:
+        self._database.close()
+
+    async def start(self) -> None:
+        """Put back in line what a dead process had in flight."""
+        await self._database.run(outbox.release_all)
+
+    async def calendar(self, guid: UserGuid, name: UserName) -> CalendarState:
+        """The calendar of a user, made if it is new."""
+
+        def read(connection: sqlite3.Connection) -> CalendarState:
+            row = connection.execute(_CALENDAR, (guid,)).fetchone()
+            if row is None:
+                connection.execute(
+                    "INSERT INTO calendars (user_guid, name) VALUES (?, ?)", (guid, name)
+                )
+                row = connection.execute(_CALENDAR, (guid,)).fetchone()
+            elif row[2] != name:
+                connection.execute("UPDATE calendars SET name = ? WHERE id = ?", (name, row[0]))
+            return _to_calendar(row)
+
+        return await self._database.run(read)
+
+    async def known(
+        self, calendar: int, events: Iterable[EventId], series: Iterable[EventId]
+    ) -> list[Known]:
+        """What is remembered of these event ids, of these series, and of the series that these events belong to."""
+        event_ids, series_ids = set(events), set(series)
+
+        def read(connection: sqlite3.Connection) -> list[Known]:
+            found = {row.key: row for row in rows.known_of_events(connection, calendar, event_ids)}
+            of_series = series_ids | {row.series_id for row in found.values() if row.series_id}
+            for row in rows.known_of_series(connection, calendar, of_series):
+                found[row.key] = row
+            return list(found.values())
+
+        return await self._database.run(read)
+
+    async def known_since(self, calendar: int, since: datetime) -> list[Known]:
+        """Everything remembered of a calendar that ends after `since`."""
+        return await self._database.run(lambda c: rows.known_since(c, calendar, since))
+
+    async def commit(self, cycle: Cycle) -> Committed:
+        """Store what a reading found: token, occurrences and outbox in one transaction."""
+        return await self._database.run(lambda c: commit_cycle(c, cycle))
+
+    async def park(
+        self, calendar: int, reason: ParkReason, message: str, now: datetime
+    ) -> datetime:
+        """Remember that a calendar cannot be read; gives since when."""
+
+        def write(connection: sqlite3.Connection) -> datetime:
+            connection.execute(
+                """UPDATE calendars SET parked_reason = ?, parked_message = ?,
+                       parked_since = coalesce(parked_since, ?) WHERE id = ?""",
+                (reason.value, message, to_millis(now), calendar),
+            )
+            row = connection.execute(
+                "SELECT parked_since FROM calendars WHERE id = ?", (calendar,)
+            ).fetchone()
+            return from_millis(row[0])
+
+        return await self._database.run(write)
+
+    async def forget_token(self, calendar: int) -> None:
+        """Google no longer accepts the token: the next reading is a full one."""
+        await self._database.run(
+            lambda c: c.execute("UPDATE calendars SET sync_token = NULL WHERE id = ?", (calendar,))
+        )
+
+    async def claim(self, calendars: Sequence[int], limit: int, now: datetime) -> list[outbox.Row]:
+        return await self._database.run(lambda c: outbox.claim(c, calendars, limit, now))
+
+    async def waiting(
+        self, calendars: Sequence[int], most_attempts: int | None = None
+    ) -> tuple[datetime | None, int]:
+        """When the next row may be tried (None: none waits), and how many wait."""
+        due, count = await self._database.run(lambda c: outbox.waiting(c, calendars, most_attempts))
+        return (from_millis(due) if due is not None else None), count
+
+    async def unsettled(self, calendars: Sequence[int], now: datetime) -> list[outbox.Row]:
+        return await self._database.run(lambda c: outbox.unsettled(c, calendars, now))
+
+    async def settle_accepted(self, settled: Sequence[outbox.Row]) -> None:
+        await self._database.run(lambda c: outbox.settle_accepted(c, settled))
+
+    async def settle_later(self, row: outbox.Row, next_attempt: datetime, error: str) -> None:
+        await self._database.run(
+            lambda c: outbox.settle_later(c, row, next_attempt=next_attempt, error=error)
+        )
+
+    async def settle_refused(
+        self, row: outbox.Row, status: int, reason: str, request_id: str, now: datetime
+    ) -> bool:
+        return await self._database.run(
+            lambda c: outbox.settle_refused(
+                c, row, status=status, reason=reason, request_id=request_id, now=now
+            )
+        )
+
+    async def release(self, claimed: Sequence[outbox.Row]) -> None:
+        await self._database.run(lambda c: outbox.release(c, claimed))
+
+    async def backlog(self, calendars: Sequence[int]) -> Backlog:
+        def count(connection: sqlite3.Connection, table: str) -> int:
+            marks = ",".join("?" * len(calendars))
+            row = connection.execute(
+                f"SELECT count(*) FROM {table} WHERE calendar_id IN ({marks})",  # noqa: S608  # own names
+                list(calendars),
+            ).fetchone()
+            return int(row[0])
+
+        return await self._database.run(
+            lambda c: Backlog(count(c, "outbox"), count(c, "dead_letters"), count(c, "set_aside"))
+        )
+
+    async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
+        """Keep what a team spent in the last minute, replacing what was kept before."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM points WHERE team = ?", (team,))
+            connection.executemany(
+                "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
+                [(team, to_millis(at), cost) for at, cost in entries],
+            )
+
+        await self._database.run(write)
+
+    async def spent(self, team: str, since: datetime) -> list[tuple[datetime, float]]:
+        """What a team spent after `since`, oldest first."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[datetime, float]]:
+            cursor = connection.execute(
+                "SELECT at_ms, cost FROM points WHERE team = ? AND at_ms > ? ORDER BY at_ms",
+                (team, to_millis(since)),
+            )
+            return [(from_millis(at), cost) for at, cost in cursor]
+
+        return await self._database.run(read)
+
+    async def purge(self, calendar: int, before: datetime) -> None:
+        """Forget occurrences that ended long before the window; nothing is ever sent for these again."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                """DELETE FROM occurrences WHERE calendar_id = :calendar AND end_ms < :before
+                       AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar
+                           AND b.event_id = occurrences.event_id AND b.ical_uid = occurrences.ical_uid)""",
+                {"calendar": calendar, "before": to_millis(before)},
+            )
+
+        await self._database.run(write)
+
+
+RETENTION = timedelta(days=60)
+"""How long after leaving the window an occurrence is remembered."""
+
+
+def _to_calendar(row: tuple[Any, ...]) -> CalendarState:
+    listed = None
+    if row[7] is not None and row[8] is not None:
+        listed = Window(from_millis(row[7]), from_millis(row[8]))
+    return CalendarState(
+        id=row[0],
+        user_guid=UserGuid(row[1]),
+        name=UserName(row[2]),
+        token=SyncToken(row[3]) if row[3] is not None else None,
+        token_fingerprint=row[4],
+        time_zone=row[5],
+        access_role=row[6],
+        listed=listed,
+        last_success=_moment(row[9]),
+        last_full=_moment(row[10]),
+        compared=bool(row[11]),
+        parked_reason=ParkReason(row[12]) if row[12] else None,
+        parked_message=row[13],
+        parked_since=_moment(row[14]),
+    )
+
+
+def _moment(millis: int | None) -> datetime | None:
+    return from_millis(millis) if millis is not None else None

@@ -1,0 +1,179 @@
+"""One cycle of one calendar: read what changed, decide, commit. The unit that engines call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from connector.domain.errors import CredentialsRefused, ResyncRequired, RetryLater, UserParked
+from connector.domain.mapping import calendar_id_of
+from connector.domain.model import Listing, UserGuid
+from connector.domain.plan import Ground, Known
+from connector.observe.log import get_logger
+from connector.store import CalendarState, State
+from connector.store.commit import Committed, Cycle
+from connector.sync.reading import Reading, read_changes, read_everything
+from connector.sync.seller import Seller
+
+_log = get_logger(__name__)
+_TOUCH_EVERY = timedelta(seconds=60)
+
+
+class Destination(Protocol):
+    """What a first reading asks of Salesloft."""
+
+    async def held(self, user_guid: UserGuid, since: datetime) -> list[Known]:
+        """What Salesloft holds of a user's calendar that ends after `since`, as if the state remembered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a cycle ended. `error` is set if the calendar could not be read; then nothing was changed."""
+
+    calendar: int
+    full: bool = False
+    committed: Committed | None = None
+    error: UserParked | RetryLater | CredentialsRefused | None = None
+
+    @property
+    def failed(self) -> bool:
+        return self.error is not None
+
+    @property
+    def changed(self) -> bool:
+        done = self.committed
+        return done is not None and bool(done.sends or done.cancels or done.withdrawn)
+
+
+class CalendarCycle:
+    """Runs cycles; one at a time for one calendar is the caller's duty."""
+
+    def __init__(
+        self,
+        state: State,
+        destination: Callable[[Seller], Destination],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._state = state
+        self._destination = destination
+        self._clock = clock
+
+    async def run(self, seller: Seller, *, full: bool = False) -> Report:
+        """Bring the state up to what Google shows. Never raises for what concerns this user only."""
+        calendar = await self._state.calendar(seller.user_guid, seller.name)
+        try:
+            return await self._read(seller, calendar, full=full)
+        except UserParked as parked:
+            since = await self._state.park(calendar.id, parked.reason, str(parked), self._clock())
+            if calendar.parked_reason != parked.reason:
+                _log.error(
+                    "calendar_parked",
+                    user=seller.name,
+                    reason=parked.reason.value,
+                    since=since.isoformat(),
+                    message=str(parked),
+                )
+            return Report(calendar.id, error=parked)
+        except RetryLater as later:
+            _log.warning("calendar_unread", user=seller.name, message=str(later))
+            return Report(calendar.id, error=later)
+        except CredentialsRefused as refused:
+            _log.error("calendar_unread", user=seller.name, message=str(refused))
+            return Report(calendar.id, error=refused)
+
+    async def _read(self, seller: Seller, calendar: CalendarState, *, full: bool) -> Report:
+        feed = None if full else await self._changes(seller, calendar)
+        if feed is None:
+            return await self._read_in_full(seller, calendar)
+        reading = await read_changes(seller, calendar, feed, self._state, self._clock())
+        if reading.quiet and not self._worth_noting(calendar, feed):
+            return Report(calendar.id)
+        return await self._commit(seller, calendar, reading, ())
+
+    async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
+        """The incremental listing, or None where only a full one will do."""
+        if calendar.token is None or calendar.token_fingerprint != seller.token_fingerprint:
+            return None
+        try:
+            feed = await seller.reader.list_changes(calendar.token)
+        except ResyncRequired as required:
+            _log.warning("token_reset", user=seller.name, message=str(required))
+            return None
+        if feed.time_zone != calendar.time_zone or feed.access_role != calendar.access_role:
+            _log.info("calendar_changed", user=seller.name, role=feed.access_role)
+            return None
+        return feed
+
+    def _worth_noting(self, calendar: CalendarState, feed: Listing) -> bool:
+        """A quiet listing is committed for a new token, the end of a park, and once a minute as a sign of life."""
+        return (
+            feed.next_token != calendar.token
+            or calendar.parked_since is not None
+            or calendar.last_success is None
+            or self._clock() - calendar.last_success >= _TOUCH_EVERY
+        )
+
+    async def _read_in_full(self, seller: Seller, calendar: CalendarState) -> Report:
+        adopted: list[Known] = []
+        if not calendar.compared:
+            # A calendar that this state never knew: what Salesloft already holds (a lost state, an earlier
+            # installation) is compared too, or it would stay there for ever.
+            since = self._clock() - timedelta(days=seller.past_days + 2)
+            adopted = await self._destination(seller).held(seller.user_guid, since)
+        reading = await read_everything(seller, calendar, adopted, self._state, self._clock())
+        return await self._commit(seller, calendar, reading, adopted)
+
+    async def _commit(
+        self,
+        seller: Seller,
+        calendar: CalendarState,
+        reading: Reading,
+        adopted: list[Known] | tuple[()],
+    ) -> Report:
+        listing = reading.listing
+        committed = await self._state.commit(
+            Cycle(
+                calendar=calendar.id,
+                ground=Ground(
+                    calendar_id=calendar_id_of(seller.user_guid),
+                    zone=reading.zone,
+                    window=reading.window,
+                    rules=seller.rules,
+                    answered_at=listing.answered_at,
+                ),
+                findings=reading.findings,
+                malformed=reading.malformed,
+                token=listing.next_token,
+                token_fingerprint=seller.token_fingerprint,
+                time_zone=listing.time_zone,
+                access_role=listing.access_role,
+                listed=reading.window,
+                full=reading.full,
+                backfill=reading.backfill,
+                now=self._clock(),
+                adopted=adopted,
+                compared=reading.full,
+            )
+        )
+        self._tell(seller, calendar, reading, committed)
+        return Report(calendar.id, full=reading.full, committed=committed)
+
+    def _tell(
+        self, seller: Seller, calendar: CalendarState, reading: Reading, committed: Committed
+    ) -> None:
+        if calendar.parked_reason is not None:
+            _log.info("calendar_back", user=seller.name, reason=calendar.parked_reason.value)
+        for item in reading.malformed:
+            _log.warning("event_set_aside", user=seller.name, event_id=item.id, reason=item.reason)
+        if committed.sends or committed.cancels or committed.withdrawn or reading.full:
+            _log.info(
+                "calendar_read",
+                user=seller.name,
+                full=reading.full,
+                to_send=committed.sends,
+                to_cancel=committed.cancels,
+                withdrawn=committed.withdrawn,
+                unchanged=committed.unchanged,
+            )

@@ -1,0 +1,262 @@
+"""Send what waits in the outbox to one Salesloft team: most urgent first, never two requests for one key.
+
+The points decide how many may go; the outbox decides which. A row is claimed only when its points are there, so that
+what became urgent a moment ago goes before what has waited for an hour. Whatever happens to a request, its row ends
+settled, in line again, or as a dead letter; after a crash it is in line again, and sending it twice does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Protocol
+
+from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater
+from connector.observe.log import get_logger
+from connector.salesloft import Lease, UpsertAnswer, refused_fields
+from connector.store import State
+from connector.store.outbox import Row
+from connector.sync.fields import DROPPABLE, without
+
+_log = get_logger(__name__)
+
+CONCURRENCY = 24
+"""Requests to one team at the same time; the points are the limit, this only bounds the sockets."""
+BACKOFF_FIRST, BACKOFF_MOST = 0.5, 60.0
+GIVE_UP_AFTER = 12
+"""Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
+STATE_PAUSE = 1.0
+"""Seconds after which a state that could not be written is tried again."""
+PROBE_FIRST_FOR = timedelta(minutes=5)
+PROBE_LATER = timedelta(seconds=60)
+
+
+class TeamClient(Protocol):
+    """What delivery needs of Salesloft, for one team."""
+
+    async def lease_upsert(self) -> Lease:
+        """Wait for the points of one upsert."""
+
+    def try_lease_upsert(self) -> Lease | None:
+        """The points of one more upsert, if they are there now."""
+
+    async def upsert(self, body: bytes, lease: Lease) -> UpsertAnswer:
+        """Send one upsert; one attempt."""
+
+    def spent(self) -> Sequence[tuple[datetime, float]]:
+        """What was spent in the last minute, for keeping it over a restart."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What one team's delivery came to since the start."""
+
+    accepted: int = 0
+    refused: int = 0
+    retried: int = 0
+    refusal: CredentialsRefused | None = None
+    """Set while the team's key is refused."""
+
+
+@dataclass(slots=True)
+class _Parked:
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class TeamDelivery:
+    """Delivery to one team. `calendars` are those served now; `wake()` after every commit.
+
+    `probe_every` is the pace at which a refused key is tried again at first.
+    """
+
+    team: str
+    client: TeamClient
+    state: State
+    probe_every: timedelta
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    calendars: set[int] = field(default_factory=set)
+    tally: Tally = field(default_factory=Tally)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _flying: int = 0
+    _parked: _Parked = field(default_factory=_Parked)
+    _dropped: set[str] = field(default_factory=set)
+
+    def wake(self) -> None:
+        """Something was committed, or an answer came."""
+        self._changed.set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Deliver until `stopping`; returns when what was sent by then is settled."""
+        await self._deliver(stopping, until_settled=False)
+
+    async def drain(self, stopping: asyncio.Event) -> None:
+        """Deliver everything that waits, then return; rows that keep failing are left for the next run."""
+        await self._deliver(stopping, until_settled=True)
+
+    async def _deliver(self, stopping: asyncio.Event, *, until_settled: bool) -> None:
+        async with asyncio.TaskGroup() as flights:
+            while not stopping.is_set():
+                self._changed.clear()
+                try:
+                    pause = await self._pause(until_settled=until_settled)
+                    if pause is None:
+                        return
+                    if pause > 0 or self._flying >= CONCURRENCY:
+                        await _either(self._changed, stopping, pause or None)
+                    else:
+                        await self._launch(flights, stopping)
+                except RetryLater as later:
+                    # The state cannot be written now: nothing is sent that could not be settled.
+                    _log.error("state_busy", team=self.team, message=str(later))
+                    await _either(stopping, stopping, STATE_PAUSE)
+
+    async def _pause(self, *, until_settled: bool) -> float | None:
+        """Seconds until something may be sent (0.0: now), or None if there is nothing left to wait for."""
+        if until_settled and self.tally.refusal is not None:
+            return None
+        limit = GIVE_UP_AFTER if until_settled else None
+        due, _ = await self.state.waiting(sorted(self.calendars), limit)
+        now = self.clock()
+        if due is None:
+            return None if until_settled and self._flying == 0 else 3600.0
+        if self._parked.until is not None:
+            due = max(due, self._parked.until)
+        return max(0.0, (due - now).total_seconds())
+
+    async def _launch(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        """Wait for points, claim as many of the most urgent rows as they allow, and send them."""
+        first = await _unless(self.client.lease_upsert(), stopping)
+        if first is None:
+            return
+        leases = [first]
+        room = 1 if self._parked.since is not None else CONCURRENCY - self._flying
+        while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
+            leases.append(another)
+        claimed, _ = await asyncio.gather(
+            self.state.claim(sorted(self.calendars), len(leases), self.clock()),
+            self.state.spend(self.team, self.client.spent()),
+        )
+        for lease in leases[len(claimed) :]:
+            lease.refund()
+        if not claimed:
+            # Rows wait, but each for another one of its event that is still in flight.
+            await _either(self._changed, stopping, 1.0)
+        for row, lease in zip(claimed, leases, strict=False):
+            self._flying += 1
+            flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")
+
+    async def _send(self, row: Row, lease: Lease) -> None:
+        try:
+            with lease:
+                answer = await self.client.upsert(without(row.payload, self._dropped), lease)
+        except RetryLater as later:
+            await _persistently(partial(self._try_later, row, later))
+        except CredentialsRefused as refused:
+            await _persistently(partial(self._park, row, refused))
+        except RequestRefused as refused:
+            await _persistently(partial(self._refuse, row, refused))
+        else:
+            await _persistently(partial(self._accept, row, answer))
+        finally:
+            self._flying -= 1
+            self.wake()
+
+    async def _accept(self, row: Row, answer: UpsertAnswer) -> None:
+        await self.state.settle_accepted([row])
+        self.tally.accepted += 1
+        if self._parked.since is not None:
+            self._parked = _Parked()
+            self.tally.refusal = None
+            _log.info("team_back", team=self.team)
+        _log.debug(
+            "upserted",
+            event_id=row.key.event_id,
+            upsert_type=answer.upsert_type,
+            request_id=answer.request_id,
+        )
+
+    async def _try_later(self, row: Row, later: RetryLater) -> None:
+        ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(row.attempts, 10))
+        pause = random.uniform(0, ceiling)  # noqa: S311  # full jitter
+        if later.after_seconds is not None:
+            pause = max(pause, later.after_seconds)
+        self.tally.retried += 1
+        _log.warning(
+            "upsert_put_off",
+            event_id=row.key.event_id,
+            attempts=row.attempts + 1,
+            message=str(later),
+        )
+        await self.state.settle_later(row, self.clock() + timedelta(seconds=pause), str(later))
+
+    async def _park(self, row: Row, refused: CredentialsRefused) -> None:
+        now = self.clock()
+        await self.state.release([row])
+        if self._parked.since is None:
+            self._parked.since = now
+            _log.error("team_parked", team=self.team, message=str(refused))
+        self.tally.refusal = refused
+        early = now - self._parked.since < PROBE_FIRST_FOR
+        self._parked.until = now + (self.probe_every if early else PROBE_LATER)
+
+    async def _refuse(self, row: Row, refused: RequestRefused) -> None:
+        drop = refused_fields(refused) & DROPPABLE - self._dropped
+        if drop:
+            # Newer fields that this team's Salesloft does not take: leave them out from now on.
+            self._dropped |= drop
+            _log.warning("field_dropped", team=self.team, fields=sorted(drop), message=str(refused))
+            await self.state.settle_later(row, self.clock(), str(refused))
+            return
+        dead = await self.state.settle_refused(
+            row, refused.status, refused.reason, refused.request_id, self.clock()
+        )
+        if dead:
+            self.tally.refused += 1
+            _log.error("dead_letter", event_id=row.key.event_id, message=str(refused))
+
+
+async def _persistently(settle: Callable[[], Awaitable[None]]) -> None:
+    """Settle a row, as often as it takes: an answer that was received must not be lost to a full disk.
+
+    If the process is ended before, the row is in line again at the next start.
+    """
+    while True:
+        try:
+            await settle()
+        except RetryLater as later:
+            _log.error("state_busy", message=str(later))
+            await asyncio.sleep(STATE_PAUSE)
+        else:
+            return
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event, seconds: float | None) -> None:
+    """Until one of two events, or a time, has come."""
+    waits = [asyncio.create_task(event.wait(), name="delivery-wait") for event in (one, other)]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _unless(lease: Coroutine[None, None, Lease], stopping: asyncio.Event) -> Lease | None:
+    """The lease, or None if the process is stopped before its points are there."""
+    waiting = asyncio.create_task(lease, name="delivery-lease")
+    stopped = asyncio.create_task(stopping.wait(), name="delivery-stop")
+    try:
+        await asyncio.wait((waiting, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            return waiting.result()
+        return None
+    finally:
+        waiting.cancel()
+        stopped.cancel()
+        await asyncio.gather(waiting, stopped, return_exceptions=True)

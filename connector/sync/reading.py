@@ -1,0 +1,258 @@
+"""One reading of a calendar: what Google lists, joined with what the state knows, as findings for a commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from connector.domain.errors import NotFound
+from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
+from connector.domain.occurrences import (
+    Answers,
+    Memory,
+    Outcome,
+    Touched,
+    resolve,
+    resolve_full,
+    touched_by,
+)
+from connector.domain.plan import Finding, Gone, Known, Seen
+from connector.domain.window import Window, never_listed, window_at
+from connector.store import CalendarState, State
+from connector.sync.seller import Seller
+
+T = TypeVar("T")
+
+SERIES_AT_ONCE = 4
+"""More touched series than this are cheaper to read in one listing of the window than one by one."""
+CONFIRM_AT_MOST = 10
+"""Absent occurrences of one living series that are asked for by id; of more, the rule itself must have changed."""
+_PARALLEL = 8
+_EDGE = timedelta(seconds=1)
+"""Google's lower bound is exclusive on the end: a moment earlier, so that nothing of no length falls between."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found. `backfill` names the events that no change brought up, only the calendar's or horizon's turn."""
+
+    listing: Listing
+    window: Window
+    zone: ZoneInfo
+    findings: tuple[Finding, ...]
+    backfill: frozenset[EventId]
+    full: bool
+    malformed: tuple[Malformed, ...]
+    quiet: bool = False
+    """Nothing was touched and no day was new: there is nothing to commit but the token."""
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The calendar's zone; UTC for a name that this machine does not know."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+async def read_changes(
+    seller: Seller, calendar: CalendarState, feed: Listing, state: State, now: datetime
+) -> Reading:
+    """Join an incremental listing with the state; new days at the horizon are listed with it."""
+    zone = zone_named(feed.time_zone)
+    window = window_at(now, zone, seller.past_days, seller.future_days)
+    gaps = never_listed(window, calendar.listed)
+    if not feed.items and not feed.malformed and not gaps:
+        return Reading(feed, window, zone, (), frozenset(), False, (), quiet=True)
+    memory = Memory(await _remembered(state, calendar, feed.items))
+    touched = touched_by(feed.items, memory)
+    answers, malformed = await _ask_series(seller, touched, memory, feed, window)
+    outcome = resolve(touched, answers, memory, window, zone)
+    findings = [*outcome.findings, *await _confirm(seller, outcome.unexplained)]
+    met = {_id(finding) for finding in findings}
+    fresh, more = await _list_gaps(seller, gaps)
+    backfill = frozenset(fresh) - met
+    findings += [Seen(fresh[event_id]) for event_id in backfill]
+    return Reading(
+        feed,
+        window,
+        zone,
+        tuple(findings),
+        backfill,
+        False,
+        _merged(feed.malformed, malformed, more),
+    )
+
+
+async def read_everything(
+    seller: Seller, calendar: CalendarState, adopted: Sequence[Known], state: State, now: datetime
+) -> Reading:
+    """List the calendar in full and compare: a difference, never a wipe."""
+    # The zone is known only from the answer: two days more than enough cover every zone there is.
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    everything = await seller.reader.list_all(day - timedelta(days=seller.past_days + 2))
+    zone = zone_named(everything.time_zone)
+    window = window_at(now, zone, seller.past_days, seller.future_days)
+    listing = await seller.reader.list_window(window.start - _EDGE, window.end)
+    shown = _occurrences(listing.items)
+    known = {row.key: row for row in adopted}
+    known |= {row.key: row for row in await state.known_since(calendar.id, window.start)}
+    malformed = _merged(everything.malformed, listing.malformed)
+    unreadable = frozenset(item.id for item in malformed)
+    outcome = resolve_full(
+        everything.items, shown, Memory(known.values()), window, zone, unreadable
+    )
+    findings = (*outcome.findings, *await _explain_absence(seller, outcome, everything.items))
+    backfill = frozenset(_id(finding) for finding in findings)
+    return Reading(everything, window, zone, findings, backfill, True, malformed)
+
+
+async def _remembered(state: State, calendar: CalendarState, items: Iterable[Item]) -> list[Known]:
+    ids = {item.id for item in items}
+    series = {item.series_id for item in items if item.series_id is not None}
+    return await state.known(calendar.id, ids, ids | series) if ids else []
+
+
+async def _ask_series(
+    seller: Seller, touched: Touched, memory: Memory, feed: Listing, window: Window
+) -> tuple[Answers, list[Malformed]]:
+    """Ask Google for every touched series over the window."""
+    if len(touched.series) > SERIES_AT_ONCE:
+        listing = await seller.reader.list_window(window.start - _EDGE, window.end)
+        listings, unlisted = [listing], frozenset[EventId]()
+    else:
+        listings, unlisted = await _list_each(seller, sorted(touched.series), window)
+    known = {row.key.event_id for series in touched.series for row in memory.by_series[series]}
+    shown = {
+        event.id: event
+        for listing in listings
+        for event in _occurrences(listing.items).values()
+        if event.series_id in touched.series or event.id in known
+    }
+    malformed = [item for listing in listings for item in listing.malformed]
+    return Answers(
+        shown=shown,
+        unlisted=unlisted,
+        listed=window,
+        changed_meanwhile=any(
+            listing.updated is None or listing.updated != feed.updated for listing in listings
+        ),
+        unreadable=frozenset(
+            item.id for listing in (feed, *listings) for item in listing.malformed
+        ),
+    ), malformed
+
+
+async def _list_each(
+    seller: Seller, series: Sequence[EventId], window: Window
+) -> tuple[list[Listing], frozenset[EventId]]:
+    async def one(series_id: EventId) -> Listing | None:
+        try:
+            return await seller.reader.list_occurrences(series_id, window.start - _EDGE, window.end)
+        except NotFound:
+            return None
+
+    answers = await _together([partial(one, series_id) for series_id in series])
+    return (
+        [listing for listing in answers if listing is not None],
+        frozenset(sid for sid, listing in zip(series, answers, strict=True) if listing is None),
+    )
+
+
+async def _list_gaps(
+    seller: Seller, gaps: Sequence[Window]
+) -> tuple[dict[EventId, Event], list[Malformed]]:
+    fresh: dict[EventId, Event] = {}
+    malformed: list[Malformed] = []
+    for gap in gaps:
+        listing = await seller.reader.list_window(gap.start - _EDGE, gap.end)
+        fresh |= _occurrences(listing.items)
+        malformed += listing.malformed
+    return fresh, malformed
+
+
+async def _explain_absence(
+    seller: Seller, outcome: Outcome, everything: Iterable[Item]
+) -> list[Finding]:
+    """Ask Google what became of what a complete listing lacks: whole series by their master, the rest by id."""
+    listed = {item.id for item in everything}
+    by_series: dict[EventId | None, list[Known]] = defaultdict(list)
+    for row in outcome.unexplained:
+        by_series[row.series_id].append(row)
+    findings: list[Finding] = []
+    ask: list[Known] = by_series.pop(None, [])
+    for series_id, rows in by_series.items():
+        if series_id in listed:
+            if len(rows) <= CONFIRM_AT_MOST:
+                ask += rows
+            else:
+                findings += [Gone(row.key) for row in rows]
+            continue
+        master = await _get(seller, series_id) if series_id is not None else None
+        if isinstance(master, Event):
+            ask += rows
+        else:
+            findings += [_gone(row, master) for row in rows]
+    return findings + await _confirm(seller, ask)
+
+
+def _gone(row: Known, master: Tombstone | None) -> Gone:
+    """An occurrence of a series that is gone; `master` is Google's word for it."""
+    if master is None:
+        return Gone(row.key)
+    return Gone(row.key, Tombstone(row.key.event_id, updated=master.updated))
+
+
+async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
+    """Ask for each by id, before anything is cancelled for being absent."""
+
+    async def one(row: Known) -> Finding:
+        found = await _get(seller, row.key.event_id)
+        if isinstance(found, Event) and not found.is_series:
+            return Seen(found)
+        return Gone(row.key, found if isinstance(found, Tombstone) else None)
+
+    return await _together([partial(one, row) for row in rows])
+
+
+async def _get(seller: Seller, event_id: EventId) -> Event | Tombstone | None:
+    try:
+        return await seller.reader.get_event(event_id)
+    except NotFound:
+        return None
+
+
+async def _together(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
+    """Await all, a few at a time, in order; the first error ends the others."""
+    gate = asyncio.Semaphore(_PARALLEL)
+
+    async def gated(call: Callable[[], Awaitable[T]]) -> T:
+        async with gate:
+            return await call()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(gated(call), name="google-ask") for call in calls]
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
+    return [task.result() for task in tasks]
+
+
+def _occurrences(items: Iterable[Item]) -> dict[EventId, Event]:
+    """The living occurrences and single events among items of an expanded listing."""
+    return {item.id: item for item in items if isinstance(item, Event) and not item.is_series}
+
+
+def _merged(*groups: Iterable[Malformed]) -> tuple[Malformed, ...]:
+    """All malformed items, each id once, as it came last."""
+    return tuple({item.id: item for group in groups for item in group}.values())
+
+
+def _id(finding: Finding) -> EventId:
+    return finding.event.id if isinstance(finding, Seen) else finding.key.event_id

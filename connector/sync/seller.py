@@ -1,0 +1,71 @@
+"""One user as the steps see it, and what the steps need of Google for that user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Protocol
+
+from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone, UserGuid, UserName
+from connector.domain.policy import PolicyRules
+
+STATE_GENERATION = 1
+"""Raise this when what is derived from a listing changes its meaning: every calendar is then listed in full once."""
+
+
+class CalendarReader(Protocol):
+    """One user's calendar at Google. Every listing is complete or raises.
+
+    Raises UserParked (no access), RetryLater (passing), ResyncRequired (`list_changes` only) and NotFound
+    (`list_occurrences`, `get_event`).
+    """
+
+    @property
+    def parameters_fingerprint(self) -> str:
+        """Names the parameters that a sync token is bound to."""
+
+    async def list_changes(self, token: SyncToken) -> Listing:
+        """What was touched since the token was given."""
+
+    async def list_all(self, time_min: datetime) -> Listing:
+        """Masters, exceptions and single events that end after `time_min`, with a new sync token."""
+
+    async def list_window(self, start: datetime, end: datetime) -> Listing:
+        """Every occurrence between two moments, series expanded by Google."""
+
+    async def list_occurrences(self, series_id: EventId, start: datetime, end: datetime) -> Listing:
+        """The occurrences of one series between two moments."""
+
+    async def get_event(self, event_id: EventId) -> Event | Tombstone:
+        """One event or occurrence, cancelled ones included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seller:
+    """A connected user. `source` names what the calendar is read from: calendar id and account."""
+
+    name: UserName
+    user_guid: UserGuid
+    rules: PolicyRules
+    past_days: int
+    future_days: int
+    reader: CalendarReader
+    source: str
+
+    @property
+    def token_fingerprint(self) -> str:
+        """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one."""
+        rules = self.rules
+        parts = (
+            STATE_GENERATION,
+            self.reader.parameters_fingerprint,
+            self.source,
+            sorted(rules.internal_domains),
+            rules.private.value,
+            rules.internal.value,
+            rules.declined.value,
+            sorted((kind.value, shown.value) for kind, shown in rules.event_types.items()),
+            rules.video_link_as_location,
+        )
+        return blake2b(repr(parts).encode(), digest_size=12).hexdigest()

@@ -1,0 +1,1 @@
+"""Promises of the settings: what is accepted, what is refused and how, and that no secret is ever shown."""

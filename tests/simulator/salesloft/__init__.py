@@ -1,0 +1,1 @@
+"""The simulated Salesloft, call by call."""
