@@ -7,6 +7,9 @@ from unittest.mock import Mock
 
 import aiohttp
 import aioresponses.core
+import pytest
+
+from connector.observe.log import configure_logging
 
 
 class _Response(aiohttp.ClientResponse):
@@ -17,3 +20,9 @@ class _Response(aiohttp.ClientResponse):
 
 
 aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> None:
+    """Logs of the code under test go to stderr, as in the program; only what is wrong is kept."""
+    configure_logging("text")

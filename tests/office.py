@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 from connector.app import Summary, run_once
 from connector.settings.files import load_settings
 from connector.simulator.google import Calendar, GoogleWorld, make_google_app
+from connector.simulator.google.quota import Quota
 from connector.simulator.google.truth import Occurrence
 from connector.simulator.processes import serve
 from connector.simulator.salesloft import SalesloftWorld, StoredEvent, make_salesloft_app
@@ -196,7 +197,7 @@ async def open_office(
 ) -> AsyncIterator[Office]:
     """Both simulators on loopback, nobody hired yet."""
     google = GoogleWorld(now=clock, seed=seed)
-    google.quota.per_user = google.quota.per_project = 1_000_000
+    google.quota = Quota(1_000_000, 1_000_000)
     salesloft = SalesloftWorld(now=clock, seed=seed, limit_per_minute=1_000_000)
     salesloft.add_team(KEY)
     async with (

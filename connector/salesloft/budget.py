@@ -268,7 +268,7 @@ class TeamBudget:
         if self._in_flight and flying + cost > limit:
             return math.inf
         self._window.limit = limit
-        return self._window.wait(now, cost)
+        return self._window.wait(now, flying + cost)
 
     def _delay_of_remaining(self, now: float, cost: float, kept: float) -> float:
         if self._remaining.is_never_told:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Protocol
 
-from connector.domain.errors import CredentialsRefused, ResyncRequired, RetryLater, UserParked
+from connector.domain.errors import (
+    ConnectorError,
+    CredentialsRefused,
+    RequestRefused,
+    ResyncRequired,
+    RetryLater,
+    UserParked,
+)
 from connector.domain.mapping import calendar_id_of
 from connector.domain.model import Listing, UserGuid
 from connector.domain.plan import Ground, Known
@@ -35,7 +44,7 @@ class Report:
     calendar: int
     full: bool = False
     committed: Committed | None = None
-    error: UserParked | RetryLater | CredentialsRefused | None = None
+    error: UserParked | RetryLater | CredentialsRefused | RequestRefused | None = None
 
     @property
     def failed(self) -> bool:
@@ -79,9 +88,24 @@ class CalendarCycle:
         except RetryLater as later:
             _log.warning("calendar_unread", user=seller.name, message=str(later))
             return Report(calendar.id, error=later)
-        except CredentialsRefused as refused:
+        except (CredentialsRefused, RequestRefused) as refused:
             _log.error("calendar_unread", user=seller.name, message=str(refused))
             return Report(calendar.id, error=refused)
+        except ConnectorError:
+            raise
+        except Exception as error:
+            # A mistake of ours, met by one calendar, must not stop its neighbours. Only where it happened is
+            # logged: the error's own words may quote the calendar.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+            _log.error("calendar_unread", user=seller.name, message=f"unexpected {where}")
+            return Report(
+                calendar.id,
+                error=RetryLater(
+                    f"user {seller.name}: unexpected {where}; nothing of this reading was stored,"
+                    " it is tried again. Please report it."
+                ),
+            )
 
     async def _read(self, seller: Seller, calendar: CalendarState, *, full: bool) -> Report:
         feed = None if full else await self._changes(seller, calendar)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from connector.domain.errors import NotFound
+from connector.domain.errors import NotFound, RequestRefused
 from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
 from connector.domain.occurrences import (
     Answers,
@@ -212,13 +212,17 @@ def _gone(row: Known, master: Tombstone | None) -> Gone:
 async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
     """Ask for each by id, before anything is cancelled for being absent."""
 
-    async def one(row: Known) -> Finding:
-        found = await _get(seller, row.key.event_id)
+    async def one(row: Known) -> Finding | None:
+        try:
+            found = await _get(seller, row.key.event_id)
+        except RequestRefused:
+            return None  # there, but it cannot be read: what Salesloft holds stays
         if isinstance(found, Event) and not found.is_series:
             return Seen(found)
         return Gone(row.key, found if isinstance(found, Tombstone) else None)
 
-    return await _together([partial(one, row) for row in rows])
+    findings = await _together([partial(one, row) for row in rows])
+    return [finding for finding in findings if finding is not None]
 
 
 async def _get(seller: Seller, event_id: EventId) -> Event | Tombstone | None:

@@ -39,7 +39,9 @@ async def test_a_page_is_cut_before_its_cancelled_rows_are_dropped(sim: Sim) -> 
     assert pages == [made[2:], [], [last]]
 
 
-async def test_a_row_edited_during_the_walk_comes_twice_and_again_in_the_increment(sim: Sim) -> None:
+async def test_a_row_edited_during_the_walk_comes_twice_and_again_in_the_increment(
+    sim: Sim,
+) -> None:
     made = singles(sim, 3)
     first = await sim.events(maxResults=2)
     sim.calendar.edit_one(made[0], summary="new")
