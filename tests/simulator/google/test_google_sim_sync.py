@@ -31,7 +31,8 @@ async def test_a_page_is_cut_before_its_cancelled_rows_are_dropped(sim: Sim) -> 
     sim.calendar.cancel_one(made[0])
     sim.calendar.cancel_one(made[1])
     last = sim.calendar.create("last", at("2026-11-20T09:00"))
-    pages, page = [], {}
+    pages: list[list[str]] = []
+    page: dict[str, str] = {}
     for _ in range(3):
         answer = await sim.events(maxResults=2, **page)
         pages.append(answer.ids)

@@ -1,0 +1,46 @@
+# Every command a developer needs; CI runs the same ones (.ci/run). ARGS goes to the program: make test ARGS="-k window -n0"
+.DEFAULT_GOAL := help
+.PHONY: help demo test storm lint format types imports check wheel lock clean venv
+PY := .venv/bin/python
+ARGS ?=
+
+help: ## what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+demo: venv ## the daemon at work between a simulated Google and a simulated Salesloft; no account needed
+	@$(PY) -m connector demo $(ARGS)
+
+test: venv ## all tests but the long ones
+	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+
+storm: venv ## the long tests: storms, soaks, a real systemd
+	@$(PY) -m pytest -m long $(ARGS)
+
+lint: venv ## ruff: rules and format
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+format: venv ## ruff: mend what can be mended
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+types: venv ## mypy, strict
+	@$(PY) -m mypy
+
+imports: venv ## imports point one way (import-linter)
+	@.venv/bin/lint-imports --no-cache --quiet || .venv/bin/lint-imports --no-cache
+
+check: lint types imports test ## everything that CI checks, but the wheel
+
+wheel: venv ## install the last commit as users do, and try it
+	@sh scripts/check-wheel.sh
+
+lock: ## pin all dependencies anew (needs uv)
+	@sh scripts/lock.sh $(ARGS)
+
+clean: ## remove what was made here
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find connector tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@sh scripts/venv.sh
