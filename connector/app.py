@@ -9,7 +9,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -30,6 +30,8 @@ from connector.observe.log import get_logger
 from connector.observe.systemd import ServiceManager
 from connector.settings.model import Settings, UserSettings
 from connector.store import Database, State, lock_state, open_copy, open_database
+from connector.store.commit import Hold
+from connector.store.state import Backlog
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle, Report
 from connector.sync.delivery import TeamDelivery
@@ -83,6 +85,7 @@ class Summary:
     accepted: int
     refused: int
     pending: int
+    held: int
     points: int
     key_refused: str | None
     nobody_served: bool
@@ -92,7 +95,7 @@ class Summary:
         if self.key_refused is not None or self.nobody_served:
             return 77
         failed = any(user.error or user.set_aside for user in self.users)
-        return 1 if failed or self.refused or self.pending else 0
+        return 1 if failed or self.refused or self.pending or self.held else 0
 
 
 def state_file(settings: Settings) -> Path:
@@ -137,7 +140,7 @@ async def run_once(
                 for team, delivery in parts.deliveries.items():
                     group.create_task(delivery.drain(stopping), name=f"delivery {team}")
             backlog = await parts.state.backlog(ids)
-            return _summary(parts, reports, pending=backlog.pending, refused=backlog.dead_letters)
+            return _summary(parts, reports, backlog)
 
 
 async def run_dry(
@@ -155,7 +158,7 @@ async def run_dry(
             rule = next((known.rule for known in rules if known.key == row.key), None)
             show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
         backlog = await parts.state.backlog(sorted(names))
-        return _summary(parts, reports, pending=0, refused=backlog.dead_letters)
+        return _summary(parts, reports, replace(backlog, pending=0))
 
 
 async def _read_all(parts: Parts, *, full: bool) -> list[Report]:
@@ -178,7 +181,7 @@ async def _read_all(parts: Parts, *, full: bool) -> list[Report]:
     return [task.result() for task in tasks]
 
 
-def _summary(parts: Parts, reports: Sequence[Report], *, pending: int, refused: int) -> Summary:
+def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summary:
     names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
     refusals = [
         str(delivery.tally.refusal)
@@ -189,8 +192,9 @@ def _summary(parts: Parts, reports: Sequence[Report], *, pending: int, refused: 
     return Summary(
         users=tuple(_user_result(names[report.calendar], report) for report in reports),
         accepted=sum(delivery.tally.accepted for delivery in parts.deliveries.values()),
-        refused=refused,
-        pending=pending,
+        refused=backlog.dead_letters,
+        pending=backlog.pending,
+        held=backlog.held,
         points=sum(
             round(sum(cost for _, cost in delivery.client.spent()))
             for delivery in parts.deliveries.values()
@@ -314,5 +318,6 @@ def _seller(
         past_days=user.sync.past_days,
         future_days=user.sync.future_days,
         reader=google.GoogleCalendar(requests, transport),
+        hold=Hold(user.sync.hold_share, user.sync.hold_minimum),
         source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
     )

@@ -23,7 +23,6 @@ gcal-salesloft --version
 [ "$(python -I -m connector --help)" = "$(gcal-salesloft --help)" ]
 python -I - <<'PYTHON'
 import sqlite3
-from pathlib import Path
 
 from connector import google
 from connector.store.upgrade import upgrade
@@ -32,7 +31,6 @@ connection = sqlite3.connect(":memory:", isolation_level=None)
 upgrade(connection)
 assert connection.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
 assert "/calendars/" in google.CalendarRequests("https://www.googleapis.com", "primary").list_changes("token").uri
-assert (Path(google.__file__).parents[1] / "py.typed").exists()
 PYTHON
 python -I - source/config <<'PYTHON'
 # Secrets that only have the right form, made here.

@@ -106,7 +106,7 @@ def demo(
     """Show the real daemon at work between a simulated Google and a simulated Salesloft. No account needed."""
     from connector.cli import demo as command
 
-    exit_with(lambda: asyncio.run(command.run(seconds)), debug=debug)
+    exit_with(lambda: asyncio.run(command.run(seconds, debug=debug)), debug=debug)
 
 
 @app.command()

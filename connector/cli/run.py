@@ -106,5 +106,9 @@ def _print_summary(summary: Summary, *, dry_run: bool) -> None:
         f"delivered {summary.accepted}, refused {summary.refused}, still waiting {summary.pending};"
         f" {summary.points} points spent in the last minute"
     )
+    if summary.held:
+        print(  # noqa: T201  # the command's answer
+            f"{summary.held} held for a decision: see `gcal-salesloft held list`", file=sys.stderr
+        )
     if summary.key_refused is not None:
         print(f"gcal-salesloft: {summary.key_refused}", file=sys.stderr)  # noqa: T201

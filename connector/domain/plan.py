@@ -74,10 +74,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """An occurrence that Google no longer has; `tombstone` if Google said so, with what it still shows of it."""
+    """An occurrence that Google no longer has; `tombstone` if Google said so, with what it still shows of it.
+
+    `confirmed`: concluded from something that Google said of this occurrence or its series, not from mere absence.
+    """
 
     key: Key
     tombstone: Tombstone | None = None
+    confirmed: bool = True
 
 
 Finding = Seen | Gone

@@ -98,6 +98,10 @@ class SyncSettings:
     future_days: int = 90
     poll_interval_idle: timedelta | None = None
     """A slower poll for calendars that have been quiet; unset: always `poll_interval`."""
+    hold_share: float = 0.3
+    """A full resync that would cancel more than this share of a calendar without Google's word is held."""
+    hold_minimum: int = 20
+    """And at least so many events."""
 
 
 @dataclass(frozen=True, slots=True)

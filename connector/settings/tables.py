@@ -102,6 +102,12 @@ class SyncTable(Table):
     past_days: int | None = Field(
         default=None, ge=0, le=366, description="a whole number of days from 0 to 366"
     )
+    hold_share: float | None = Field(
+        default=None, gt=0, le=1, description="a share above 0.0 and up to 1.0, such as 0.3"
+    )
+    hold_minimum: int | None = Field(
+        default=None, ge=1, le=100_000, description="a whole number from 1 to 100000"
+    )
     future_days: int | None = Field(
         default=None,
         ge=1,

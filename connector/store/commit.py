@@ -28,7 +28,16 @@ from connector.domain.plan import (
     replaced,
 )
 from connector.domain.window import Window
+from connector.store.held import confirm, hold
 from connector.store.rows import delete, enqueue, known_of_events, remember
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """From more than `share` of the tracked events, and at least `minimum`, a difference is held for a human."""
+
+    share: float
+    minimum: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,8 @@ class Cycle:
     now: datetime
     adopted: Sequence[Known] = ()
     compared: bool = False
+    hold: Hold | None = None
+    """How much a full reading may cancel for mere absence; None: a human released it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,8 @@ class Committed:
     withdrawn: int
     unchanged: int
     set_aside: int
+    held: int | None = None
+    """The id of the held difference, if it was held: nothing of it is sent."""
 
 
 def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
@@ -71,8 +84,10 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
     for known in cycle.adopted:
         remember(connection, cycle.calendar, known)
     decisions, unchanged = _decide_all(connection, cycle)
+    confirm(connection, cycle.calendar, cycle.findings)
+    held = _hold_implausible(connection, cycle, decisions)
     for event_id, decision in decisions:
-        _apply(connection, cycle, decision, backfill=event_id in cycle.backfill)
+        _apply(connection, cycle, decision, backfill=event_id in cycle.backfill, held=held)
     _keep_set_aside(connection, cycle)
     _keep_ledger(connection, cycle)
     sends = [decision for _, decision in decisions if isinstance(decision, Send)]
@@ -83,6 +98,34 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
         withdrawn=sum(isinstance(decision, Withdraw) for _, decision in decisions),
         unchanged=unchanged,
         set_aside=len(cycle.malformed),
+        held=held,
+    )
+
+
+def _hold_implausible(
+    connection: sqlite3.Connection, cycle: Cycle, decisions: Sequence[tuple[EventId, Decision]]
+) -> int | None:
+    """The id under which this difference is held, if it cancels too much that Google did not confirm."""
+    if cycle.hold is None or not cycle.full:
+        return None
+    unconfirmed = {
+        finding.key.event_id
+        for finding in cycle.findings
+        if isinstance(finding, Gone) and not finding.confirmed
+    }
+    gone = {
+        event_id
+        for event_id, decision in decisions
+        if event_id in unconfirmed and isinstance(decision, Send) and decision.cancels
+    }
+    return hold(
+        connection,
+        cycle.calendar,
+        len(gone),
+        window_start=cycle.ground.window.start,
+        share=cycle.hold.share,
+        minimum=cycle.hold.minimum,
+        now=cycle.now,
     )
 
 
@@ -128,12 +171,19 @@ def _event_id(finding: Finding) -> EventId:
 
 
 def _apply(
-    connection: sqlite3.Connection, cycle: Cycle, decision: Decision, *, backfill: bool
+    connection: sqlite3.Connection,
+    cycle: Cycle,
+    decision: Decision,
+    *,
+    backfill: bool,
+    held: int | None,
 ) -> None:
     match decision:
         case Send(known):
             remember(connection, cycle.calendar, known)
-            enqueue(connection, cycle.calendar, decision, backfill=backfill, now=cycle.now)
+            enqueue(
+                connection, cycle.calendar, decision, backfill=backfill, now=cycle.now, held=held
+            )
         case Remember(known):
             remember(connection, cycle.calendar, known)
         case Withdraw(key, stays):

@@ -53,7 +53,7 @@ _READY = """
            CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness
     FROM outbox b
     WHERE b.calendar_id IN (SELECT value FROM json_each(:calendars))
-      AND NOT b.in_flight AND b.next_attempt_ms <= :due
+      AND NOT b.in_flight AND b.held_id IS NULL AND b.next_attempt_ms <= :due
       AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
                       AND n.event_id = b.event_id AND n.ical_uid = b.after_uid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
@@ -74,7 +74,7 @@ _CLAIM = """UPDATE outbox SET in_flight = 1, attempted = 1
 
 _NEXT_DUE = """
     SELECT min(next_attempt_ms), count(*) FROM outbox
-    WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight
+    WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
       AND attempts < :most
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
                       AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)

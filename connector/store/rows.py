@@ -42,14 +42,15 @@ _REMEMBER = """
 _ENQUEUE = """
     INSERT INTO outbox (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, start_ms, end_ms,
                         prospect, cancels, backfill, after_uid, attempted, in_flight, attempts, next_attempt_ms,
-                        queued_ms)
+                        queued_ms, held_id)
     VALUES (:calendar, :event, :uid, :updated, :fingerprint, :payload, :start, :end,
-            :prospect, :cancels, :backfill, :after, 0, 0, 0, 0, :now)
+            :prospect, :cancels, :backfill, :after, 0, 0, 0, 0, :now, :held)
     ON CONFLICT (calendar_id, event_id, ical_uid) DO UPDATE SET
         updated_ms = excluded.updated_ms, fingerprint = excluded.fingerprint, payload = excluded.payload,
         start_ms = excluded.start_ms, end_ms = excluded.end_ms, prospect = excluded.prospect,
         cancels = excluded.cancels, backfill = min(outbox.backfill, excluded.backfill),
-        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL
+        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL,
+        held_id = excluded.held_id
 """
 """One row per occurrence: newer content replaces what waits; what was tried before stays marked as tried."""
 
@@ -128,7 +129,13 @@ def remember(connection: sqlite3.Connection, calendar: int, known: Known) -> Non
 
 
 def enqueue(
-    connection: sqlite3.Connection, calendar: int, send: Send, *, backfill: bool, now: datetime
+    connection: sqlite3.Connection,
+    calendar: int,
+    send: Send,
+    *,
+    backfill: bool,
+    now: datetime,
+    held: int | None = None,
 ) -> None:
     known = send.known
     if known.updated_at is None or known.pending is None:
@@ -149,6 +156,7 @@ def enqueue(
             "backfill": backfill,
             "after": send.after,
             "now": to_millis(now),
+            "held": held,
         },
     )
     delete(connection, "dead_letters", calendar, known.key)

@@ -93,7 +93,20 @@ outbox = Table(
     Column("next_attempt_ms", BigInteger, nullable=False),
     Column("queued_ms", BigInteger, nullable=False),
     Column("last_error", Text),
+    Column(
+        "held_id", Integer, ForeignKey("held.id")
+    ),  # part of a difference that a human must release
     sqlite_with_rowid=False,
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("calendar_id", Integer, ForeignKey("calendars.id"), nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("gone", Integer, nullable=False),  # event ids that would be cancelled
+    Column("tracked", Integer, nullable=False),  # of so many
 )
 
 dead_letters = Table(

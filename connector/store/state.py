@@ -13,9 +13,11 @@ from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, SyncToken, UserGuid, UserName
 from connector.domain.plan import Known
 from connector.domain.window import Window
+from connector.store import held as held_rows
 from connector.store import outbox, rows
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
+from connector.store.held import Held, held_differences
 
 _CALENDAR = """
     SELECT id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,
@@ -51,6 +53,7 @@ class Backlog:
     pending: int
     dead_letters: int
     set_aside: int
+    held: int
 
 
 class State:
@@ -163,17 +166,34 @@ class State:
         await self._database.run(lambda c: outbox.release(c, claimed))
 
     async def backlog(self, calendars: Sequence[int]) -> Backlog:
-        def count(connection: sqlite3.Connection, table: str) -> int:
+        def count(connection: sqlite3.Connection, table: str, having: str = "1 = 1") -> int:
             marks = ",".join("?" * len(calendars))
             row = connection.execute(
-                f"SELECT count(*) FROM {table} WHERE calendar_id IN ({marks})",  # noqa: S608  # own names
+                f"SELECT count(*) FROM {table} WHERE calendar_id IN ({marks}) AND {having}",  # noqa: S608  # own names
                 list(calendars),
             ).fetchone()
             return int(row[0])
 
         return await self._database.run(
-            lambda c: Backlog(count(c, "outbox"), count(c, "dead_letters"), count(c, "set_aside"))
+            lambda c: Backlog(
+                pending=count(c, "outbox", "held_id IS NULL"),
+                dead_letters=count(c, "dead_letters"),
+                set_aside=count(c, "set_aside"),
+                held=count(c, "outbox", "held_id IS NOT NULL"),
+            )
         )
+
+    async def held(self) -> list[Held]:
+        """Differences that wait for a human."""
+        return await self._database.run(held_differences)
+
+    async def release_held(self, ids: Sequence[int]) -> int:
+        """Let held differences go out; gives how many rows."""
+        return await self._database.run(lambda c: held_rows.release(c, ids))
+
+    async def discard_held(self, ids: Sequence[int]) -> int:
+        """Drop held differences; Salesloft keeps what it holds. Gives how many rows."""
+        return await self._database.run(lambda c: held_rows.discard(c, ids))
 
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""

@@ -24,6 +24,7 @@ from connector.observe.log import get_logger
 from connector.store import CalendarState, State
 from connector.store.commit import Committed, Cycle
 from connector.sync.reading import Reading, read_changes, read_everything
+from connector.sync.resync import Resyncs, full_resync_is_due
 from connector.sync.seller import Seller
 
 _log = get_logger(__name__)
@@ -68,6 +69,7 @@ class CalendarCycle:
         self._state = state
         self._destination = destination
         self._clock = clock
+        self._resyncs = Resyncs(clock)
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
@@ -110,7 +112,11 @@ class CalendarCycle:
     async def _read(self, seller: Seller, calendar: CalendarState, *, full: bool) -> Report:
         feed = None if full else await self._changes(seller, calendar)
         if feed is None:
-            return await self._read_in_full(seller, calendar)
+            if not full:
+                self._resyncs.check(calendar.id, seller.name)
+            report = await self._read_in_full(seller, calendar)
+            self._resyncs.done(calendar.id)
+            return report
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
         if reading.quiet and not self._worth_noting(calendar, feed):
             return Report(calendar.id)
@@ -119,6 +125,8 @@ class CalendarCycle:
     async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
         """The incremental listing, or None where only a full one will do."""
         if calendar.token is None or calendar.token_fingerprint != seller.token_fingerprint:
+            return None
+        if full_resync_is_due(calendar, self._clock()):
             return None
         try:
             feed = await seller.reader.list_changes(calendar.token)
@@ -177,6 +185,7 @@ class CalendarCycle:
                 full=reading.full,
                 backfill=reading.backfill,
                 now=self._clock(),
+                hold=seller.hold,
                 adopted=adopted,
                 compared=reading.full,
             )
@@ -191,6 +200,15 @@ class CalendarCycle:
             _log.info("calendar_back", user=seller.name, reason=calendar.parked_reason.value)
         for item in reading.malformed:
             _log.warning("event_set_aside", user=seller.name, event_id=item.id, reason=item.reason)
+        if committed.held is not None:
+            _log.error(
+                "difference_held",
+                user=seller.name,
+                held=committed.held,
+                to_cancel=committed.cancels,
+                message="a full reading would cancel an implausible share of the calendar; nothing of it is"
+                " sent. See `gcal-salesloft held list`, then release or discard it.",
+            )
         if committed.sends or committed.cancels or committed.withdrawn or reading.full:
             _log.info(
                 "calendar_read",

@@ -205,7 +205,7 @@ async def _explain_absence(
 def _gone(row: Known, master: Tombstone | None) -> Gone:
     """An occurrence of a series that is gone; `master` is Google's word for it."""
     if master is None:
-        return Gone(row.key)
+        return Gone(row.key, confirmed=False)
     return Gone(row.key, Tombstone(row.key.event_id, updated=master.updated))
 
 
@@ -219,7 +219,9 @@ async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
             return None  # there, but it cannot be read: what Salesloft holds stays
         if isinstance(found, Event) and not found.is_series:
             return Seen(found)
-        return Gone(row.key, found if isinstance(found, Tombstone) else None)
+        if isinstance(found, Tombstone):
+            return Gone(row.key, found)
+        return Gone(row.key, confirmed=found is not None)
 
     findings = await _together([partial(one, row) for row in rows])
     return [finding for finding in findings if finding is not None]

@@ -9,9 +9,13 @@ from typing import Protocol
 
 from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone, UserGuid, UserName
 from connector.domain.policy import PolicyRules
+from connector.store.commit import Hold
 
 STATE_GENERATION = 1
 """Raise this when what is derived from a listing changes its meaning: every calendar is then listed in full once."""
+
+
+DEFAULT_HOLD = Hold(share=0.3, minimum=20)
 
 
 class CalendarReader(Protocol):
@@ -52,6 +56,7 @@ class Seller:
     future_days: int
     reader: CalendarReader
     source: str
+    hold: Hold = DEFAULT_HOLD
 
     @property
     def token_fingerprint(self) -> str:

@@ -44,7 +44,7 @@ def test_absent_keys_have_the_defaults_of_the_contract(folder: Folder) -> None:
     assert user.google.lost_after == timedelta(seconds=60)
     assert user.salesloft.api_url == "https://api.salesloft.com"
     assert user.salesloft.points_per_minute == 600
-    assert user.sync == SyncSettings(timedelta(seconds=30), 30, 90, None)
+    assert user.sync == SyncSettings(timedelta(seconds=30), 30, 90, None, 0.3, 20)
     assert user.bookings == BookingSettings(True, timedelta(seconds=10), "all")
     assert user.roster == RosterSettings("files", timedelta(seconds=60))
     assert user.policy.event_types == DEFAULT_EVENT_TYPES
@@ -78,6 +78,8 @@ poll_interval = "1s"
 poll_interval_idle = "1h"
 past_days = 0
 future_days = 1
+hold_share = 0.5
+hold_minimum = 5
 [bookings]
 enabled = false
 interval = "1m"
@@ -115,7 +117,9 @@ def test_every_key_arrives(folder: Folder) -> None:
         EventType.BIRTHDAY: Disclosure.FULL,
         EventType.UNKNOWN: Disclosure.NOTHING,
     }
-    assert user.sync == SyncSettings(timedelta(seconds=1), 0, 1, timedelta(hours=1))
+    assert user.sync == SyncSettings(
+        timedelta(seconds=1), 0, 1, timedelta(hours=1), hold_share=0.5, hold_minimum=5
+    )
     assert user.bookings == BookingSettings(False, timedelta(minutes=1), "externalOnly")
     assert user.roster == RosterSettings("both", timedelta(minutes=5))
 

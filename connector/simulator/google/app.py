@@ -139,7 +139,8 @@ def json_answer(
 
 async def _token(world: GoogleWorld, request: web.Request) -> web.StreamResponse:
     form = {name: str(value) for name, value in (await request.post()).items()}
-    answer = grant(world.accounts, form, world.now(), f"{world.base_url}/token")
+    token_uri = str(request.url.origin() / "token")
+    answer = grant(world.accounts, form, world.now(), token_uri)
     return json_answer(request, answer)
 
 

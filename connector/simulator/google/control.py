@@ -149,11 +149,20 @@ def _plain(value: Any) -> Any:
 
 
 async def _service_account(request: web.Request) -> web.Response:
-    return web.json_response(request.app[_WORLD].add_service_account(**await _json(request)))
+    world = _reached(request)
+    return web.json_response(world.add_service_account(**await _json(request)))
 
 
 async def _authorized_user(request: web.Request) -> web.Response:
-    return web.json_response(request.app[_WORLD].add_authorized_user(**await _json(request)))
+    world = _reached(request)
+    return web.json_response(world.add_authorized_user(**await _json(request)))
+
+
+def _reached(request: web.Request) -> GoogleWorld:
+    """The world, which now knows where it can be reached."""
+    world = request.app[_WORLD]
+    world.base_url = str(request.url.origin())
+    return world
 
 
 async def _expire_tokens(request: web.Request) -> web.Response:

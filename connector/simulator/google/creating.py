@@ -50,7 +50,7 @@ class CreateActions(CalendarState):
         `minutes`, or a day. `recurrence` lines make it a series. `organizer` other than the calendar
         makes it a copy of somebody's invitation. `content` are the keywords of `fields_of`.
         """
-        begin = self._moment(start if start is not None else self._now(), time_zone)
+        begin = self._moment(start or self._now().astimezone(self.zone), time_zone)
         finish = self._default_end(begin, minutes) if end is None else self._moment(end, time_zone)
         new_id = event_id or fresh_id(self._random)
         fields = fields_of({"summary": summary, **content})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .content import Guest, fields_of, guest_json, merged
 from .creating import CreateActions
-from .rows import Row, instance_of
+from .rows import Row, fresh_id, instance_of
 from .state import keeps_place, original_of, same_times
 from .times import When, is_timed, plus, same_moment, sort_key
 
@@ -85,7 +85,8 @@ class EditActions(CreateActions):
 
         `start` is the new first start, `time_zone` alone keeps the wall clock in another zone.
         Text reaches the exceptions and, with `family`, the other halves of a split series; times and
-        rules only this half. Exceptions that are no occurrences any more vanish, with bare
+        rules only this half (whose id changes if it would meet its sibling's occurrences).
+        Exceptions that are no occurrences any more vanish, with bare
         tombstones or without.
         """
         row = self._whole(event_id)
@@ -104,6 +105,8 @@ class EditActions(CreateActions):
         retimed = not same_times(new, row) or _zone(new) != _zone(row)
         if retimed or lines != row.recurrence:
             new = replace(new, sequence=row.sequence + 1)
+        if new.sequence != row.sequence and self.collides(new):
+            return self._begin_anew(row, new)
         changed = [new, *self._follow(row, new, fields, tombstones)]
         others = [one for one in self.family_of(row) if family and fields and one.id != row.id]
         for other in others:
@@ -249,6 +252,14 @@ class EditActions(CreateActions):
         if is_timed(begin) != is_timed(row.start):
             return begin, self._default_end(begin, 30)
         return begin, plus(begin, row.length)
+
+    def _begin_anew(self, old: Row, new: Row) -> str:
+        """A half that would take its sibling's ids goes on under new ones, as after a split in time."""
+        new_id = fresh_id(self._random)
+        new = replace(new, id=new_id, base=new_id, ical_uid=f"{new_id}@google.com", sequence=1)
+        self._bury(self.exceptions_of(old.id))
+        self._commit([replace(old, status="cancelled"), new])
+        return new_id
 
     def _follow(self, old: Row, new: Row, fields: Mapping[str, Any], tombstones: bool) -> list[Row]:
         """What becomes of the exceptions of a series that changes."""

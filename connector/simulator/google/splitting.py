@@ -85,7 +85,10 @@ class SplitActions(EditActions):
         if unmoved and str(getattr(tail.start, "tzinfo", "")) == str(getattr(split, "tzinfo", "")):
             suffix = id_suffix(split).rstrip("Z") if is_timed(split) else id_suffix(split)
             new_id = f"{old.base}_R{suffix}"
-            return replace(tail, id=new_id, ical_uid=f"{new_id}@google.com")
+            half = replace(tail, id=new_id, ical_uid=f"{new_id}@google.com")
+            taken = self.rows.get(new_id)
+            if (taken is None or not taken.live) and not self.collides(half, ignoring=old.id):
+                return half
         new_id = fresh_id(self._random)
         return replace(
             tail,

@@ -16,6 +16,7 @@ from .rows import Row, instance_of, parts_of_instance_id
 from .times import (
     BadTimeError,
     When,
+    id_suffix,
     instant,
     is_timed,
     of_suffix,
@@ -29,6 +30,7 @@ Role = Literal["owner", "writer", "writerWithoutPrivateAccess", "reader", "freeB
 Quirk = Literal["exception_before_master", "cancelled_masters_listed"]
 _MARGIN = timedelta(days=2)  # a zone's offset and a date's midnight, generously
 _SPARE = 10  # starts within the margin that the window then excludes
+_COMPARED = 2000  # starts of two halves that are checked for meeting each other
 BEGINNING = datetime(1600, 1, 1, tzinfo=UTC)
 END = datetime(9990, 1, 1, tzinfo=UTC)
 
@@ -136,6 +138,16 @@ class CalendarState:
         """The living series that were cut from one, this one among them."""
         found = (self.rows[each] for each in self._series.get(series.base, ()))
         return sorted((row for row in found if row.live), key=lambda row: sort_key(row.start))
+
+    def collides(self, series: Row, *, ignoring: str | None = None) -> bool:
+        """Whether an occurrence of it would have the id of another half's: ids are unique."""
+        others = [r for r in self.family_of(series) if r.id not in (series.id, ignoring)]
+        if not series.is_series or not others:
+            return False
+        starts = {id_suffix(start) for start in series.starts.first(_COMPARED)}
+        return any(
+            not starts.isdisjoint(map(id_suffix, other.starts.first(_COMPARED))) for other in others
+        )
 
     def series_of(self, row: Row) -> Row | None:
         """The series of an occurrence; the row itself if it is one; None for the rest."""

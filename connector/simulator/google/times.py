@@ -44,9 +44,10 @@ def localised(naive: datetime, zone: tzinfo) -> datetime:
 
 
 def aware(when: When, default_zone: ZoneInfo) -> When:
-    """The same moment, its tzinfo a ZoneInfo: a fixed offset becomes the default zone."""
+    """The same moment in whole seconds, its tzinfo a ZoneInfo: a fixed offset becomes the default zone."""
     if not is_timed(when):
         return when
+    when = when.replace(microsecond=0)
     if when.tzinfo is None:
         raise BadTimeError(f"{when.isoformat()} has no zone: give an aware datetime")
     if isinstance(when.tzinfo, ZoneInfo):
@@ -175,4 +176,4 @@ def _parse_object(value: Mapping[str, Any], default_zone: ZoneInfo) -> When:
         if zone is None:
             raise BadTimeError("Missing time zone definition")
         return localised(at, zone)
-    return at.astimezone(zone or default_zone)
+    return at.replace(microsecond=0).astimezone(zone or default_zone)

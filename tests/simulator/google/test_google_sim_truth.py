@@ -183,3 +183,12 @@ def test_exceptions_vanish_when_their_occurrence_does(calendar: Calendar) -> Non
     calendar.edit_one(f"{series}_20261103T140000Z", summary="changed")
     calendar.edit_all(series, start=at("2026-11-02T10:00"))
     assert [one.summary for one in one_at(calendar, 3)] == ["s"]
+
+
+def test_two_halves_never_share_an_id(calendar: Calendar) -> None:
+    series = calendar.create_series("a", at("2026-11-02T09:00"), rule="FREQ=DAILY;COUNT=6")
+    half = calendar.edit_following(f"{series}_20261104T140000Z", summary="b")
+    moved = calendar.edit_all(half, start=at("2026-11-03T09:00"))
+    assert moved != half
+    ids = [one.id for one in calendar.truth(at("2026-11-01T00:00"), at("2026-12-01T00:00"))]
+    assert len(ids) == len(set(ids)) == 6

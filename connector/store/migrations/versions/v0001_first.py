@@ -90,6 +90,19 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "held",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("calendar_id", sa.Integer(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("gone", sa.Integer(), nullable=False),
+        sa.Column("tracked", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["calendar_id"],
+            ["calendars.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
         "occurrences",
         sa.Column("calendar_id", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
@@ -117,6 +130,19 @@ def upgrade() -> None:
         "occurrences_by_series", "occurrences", ["calendar_id", "series_id"], unique=False
     )
     op.create_table(
+        "set_aside",
+        sa.Column("calendar_id", sa.Integer(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["calendar_id"],
+            ["calendars.id"],
+        ),
+        sa.PrimaryKeyConstraint("calendar_id", "event_id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "outbox",
         sa.Column("calendar_id", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
@@ -136,23 +162,15 @@ def upgrade() -> None:
         sa.Column("next_attempt_ms", sa.BigInteger(), nullable=False),
         sa.Column("queued_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("held_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["calendar_id"],
             ["calendars.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["held_id"],
+            ["held.id"],
         ),
         sa.PrimaryKeyConstraint("calendar_id", "event_id", "ical_uid"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "set_aside",
-        sa.Column("calendar_id", sa.Integer(), nullable=False),
-        sa.Column("event_id", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["calendar_id"],
-            ["calendars.id"],
-        ),
-        sa.PrimaryKeyConstraint("calendar_id", "event_id"),
         sqlite_with_rowid=False,
     )

@@ -1,0 +1,387 @@
+"""One small company under one event loop: its calendars, its Salesloft, its connector, and all that can befall them.
+
+Everything runs in this process and on this loop; the connector is the real one with its real HTTP clients on loopback.
+A poll is what the program does (`run_once`): each begins from the state on the disk, as after a restart, unless the
+parts are kept open. Only the waits of retries are shortened, and the clock is the company's own: it moves a millisecond
+each time somebody looks, and by hours or weeks when a rule says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import shutil
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any, TypeVar
+
+import stamina
+
+import connector.google.calendar
+import connector.google.transport
+from connector.app import ONE_SHOT_ROUNDS, Parts, assemble
+from connector.domain.errors import RetryLater
+from connector.google.retry import RetryPolicy
+from connector.settings.files import load_settings
+from connector.simulator.google import Calendar
+from connector.store import open_database
+from connector.sync import delivery
+from connector.sync.cycle import Report
+from tests.machine import judge
+from tests.machine.judge import Key, Rules
+from tests.office import KEY, Office, guid_of, open_office
+
+T = TypeVar("T")
+PAST_DAYS, FUTURE_DAYS = 3, 10
+_MEMORY = Path("/dev/shm")
+_loop: list[asyncio.AbstractEventLoop] = []
+
+
+def event_loop() -> asyncio.AbstractEventLoop:
+    """One loop for all companies of this process."""
+    if not _loop:
+        _loop.append(asyncio.new_event_loop())
+    return _loop[0]
+
+
+def hurry() -> Callable[[], None]:
+    """Shorten the waits of retries, of both clients and of delivery; gives what restores them."""
+    policy, first, most = (
+        connector.google.transport.RetryPolicy,
+        delivery.BACKOFF_FIRST,
+        delivery.BACKOFF_MOST,
+    )
+
+    def quick() -> RetryPolicy:
+        return RetryPolicy(base_seconds=0.0005, cap_seconds=0.002)
+
+    setattr(connector.google.transport, "RetryPolicy", quick)  # noqa: B010  # a class for a function
+    delivery.BACKOFF_FIRST, delivery.BACKOFF_MOST = 0.001, 0.004
+    stamina.set_testing(True, attempts=3)
+
+    def restore() -> None:
+        setattr(connector.google.transport, "RetryPolicy", policy)  # noqa: B010
+        delivery.BACKOFF_FIRST, delivery.BACKOFF_MOST = first, most
+        stamina.set_testing(False)
+
+    return restore
+
+
+class Broken(AssertionError):
+    """A promise was broken; the message says which, and how."""
+
+
+@dataclass
+class Clock:
+    """Moves a millisecond at each look, and further when told to."""
+
+    at: datetime
+
+    def __call__(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+
+@dataclass
+class Company:
+    """Sync façade over everything. `open` before, `close` after."""
+
+    base: datetime
+    zones: tuple[str, ...] = ("America/New_York",)
+    page_size: int = 250
+    seed: int = 0
+    rules: Rules = field(default_factory=Rules)
+    clean: bool = True
+    """No fault and no crash since the last quiet cycle: every request sent since was needed."""
+
+    def open(self) -> Company:
+        directory = mkdtemp(prefix="machine-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        self.directory = Path(directory)
+        self.clock = Clock(self.base)
+        self._stack = AsyncExitStack()
+        self._kept: Parts | None = None
+        self._kept_stack = AsyncExitStack()
+        self._numbers = itertools.count(1)
+        self._judged = 0
+        self._newest: dict[tuple[str, str, str], str] = {}
+        self._page_size = connector.google.calendar.DEFAULT_PAGE_SIZE
+        self.office: Office = self._await(self._open())
+        return self
+
+    async def _open(self) -> Office:
+        office = await self._stack.enter_async_context(
+            open_office(self.directory, self.clock, seed=self.seed)
+        )
+        office.past_days, office.future_days = PAST_DAYS, FUTURE_DAYS
+        for name, zone in zip(("pam", "jim"), self.zones, strict=False):
+            office.hire(name, zone)
+        self._configure(office)
+        fresh = _template()
+        shutil.copy(fresh, office.state)
+        return office
+
+    def close(self) -> None:
+        self._await(self._close())
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def _close(self) -> None:
+        await self._kept_stack.aclose()
+        await self._stack.aclose()
+
+    def _await(self, what: Coroutine[Any, Any, T]) -> T:
+        loop = event_loop()
+        return loop.run_until_complete(asyncio.wait_for(what, 60))
+
+    # What people do; everything else they do is in the calendars themselves
+
+    @property
+    def calendars(self) -> list[Calendar]:
+        return list(self.office.sellers.values())
+
+    def text(self, word: str = "text") -> str:
+        """A text that is nowhere else."""
+        return f"{word} {next(self._numbers)}"
+
+    def set_rules(self, rules: Rules) -> None:
+        """The configuration changes; the program has to be started again for it."""
+        self.rules = rules
+        self.forget_parts()
+        self._configure(self.office)
+
+    def _configure(self, office: Office) -> None:
+        office.internal_domains = list(self.rules.internal_domains)
+        for name in office.sellers:
+            office.configure(name, extra=f'[policy]\nprivate = "{self.rules.private}"\n')
+
+    # What befalls the world
+
+    def pass_time(self, **much: float) -> None:
+        self.clock.at += timedelta(**much)
+
+    def calm(self) -> None:
+        """No more faults; every seller has at least free/busy access again."""
+        self.office.google.faults.clear()
+        self.office.google.list_faults.clear()
+        self.office.salesloft.faults.clear()
+        for calendar in self.calendars:
+            if calendar.role_of(calendar.owner) == "none":
+                calendar.set_role(calendar.owner, "owner")
+
+    # What the connector does
+
+    def keep_parts(self) -> None:
+        """From now on polls use the same open parts, as the daemon does."""
+        if self._kept is None:
+            self._kept = self._await(self._enter(self._kept_stack))
+
+    def forget_parts(self) -> None:
+        """The process ends: the next poll begins from the disk."""
+        if self._kept is not None:
+            self._kept = None
+            self._await(self._kept_stack.aclose())
+            self._kept_stack = AsyncExitStack()
+
+    async def _enter(self, stack: AsyncExitStack) -> Parts:
+        settings = load_settings(self.office.config)
+        parts = await stack.enter_async_context(
+            assemble(settings, open_database(self.office.state), self.clock)
+        )
+        for calendar in parts.calendars:
+            reader: Any = calendar.seller.reader
+            reader._page.size = reader._page._largest = self.page_size
+        return parts
+
+    async def _with_parts(self, use: Callable[[Parts], Awaitable[T]]) -> T:
+        if self._kept is not None:
+            return await use(self._kept)
+        async with AsyncExitStack() as stack:
+            return await use(await self._enter(stack))
+
+    def poll(self, *, full: bool = False) -> list[Report]:
+        """Read every calendar and deliver everything, as `--once` does."""
+
+        async def whole(parts: Parts) -> list[Report]:
+            reports = await self._read(parts, full=full)
+            await self._deliver(parts)
+            return reports
+
+        reports = self._await(self._with_parts(whole))
+        self._judge_requests(reports)
+        return reports
+
+    def read_only(self) -> None:
+        """Read and commit, and die before anything is sent."""
+        self.clean = False
+        self._await(self._with_parts(lambda parts: self._read(parts, full=False)))
+        self.forget_parts()
+
+    def die_while_reading(self, after: int) -> None:
+        """Die as soon as Google has answered so many requests of a poll."""
+        self.clean = False
+        self._await(
+            self._with_parts(
+                lambda parts: self._until(self._read(parts, full=False), self.office.google.log, after)
+            )
+        )
+        self.forget_parts()
+
+    def die_while_delivering(self, after: int) -> None:
+        """Read, and die as soon as Salesloft has answered so many requests."""
+        self.clean = False
+
+        async def some(parts: Parts) -> list[Report]:
+            reports = await self._read(parts, full=False)
+            await self._until(self._deliver(parts), self.office.salesloft.log, after)
+            return reports
+
+        reports = self._await(self._with_parts(some))
+        self.forget_parts()
+        self._judge_requests(reports)
+
+    @staticmethod
+    async def _until(what: Coroutine[Any, Any, Any], log: list[Any], more: int) -> None:
+        """Run until the log has grown by so much, then kill it."""
+        enough = len(log) + more
+        task = asyncio.ensure_future(what)
+        while not task.done() and len(log) < enough:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    @staticmethod
+    async def _read(parts: Parts, *, full: bool) -> list[Report]:
+        async def one(number: int) -> Report:
+            report = await parts.cycle.run(parts.calendars[number].seller, full=full)
+            for _ in range(ONE_SHOT_ROUNDS - 1):
+                if not isinstance(report.error, RetryLater):
+                    break
+                report = await parts.cycle.run(parts.calendars[number].seller, full=full)
+            return report
+
+        return list(await asyncio.gather(*(one(n) for n in range(len(parts.calendars)))))
+
+    @staticmethod
+    async def _deliver(parts: Parts) -> None:
+        async with asyncio.TaskGroup() as group:
+            for team in parts.deliveries.values():
+                group.create_task(team.drain(asyncio.Event()))
+
+    # What must be true
+
+    def _judge_requests(self, reports: list[Report]) -> None:
+        """Promises about what was just sent: nothing withheld, nothing overtaken, nothing twice."""
+        entries = self.office.salesloft.log[self._judged :]
+        self._judged = len(self.office.salesloft.log)
+        upserts = [entry for entry in entries if entry.route == "events.upsert" and entry.body]
+        found: list[str] = []
+        for name, calendar, report in zip(
+            self.office.sellers, self.calendars, reports, strict=True
+        ):
+            if report.failed:
+                continue  # what was read before may be sent: Google could not be asked
+            mine = f"external_{guid_of(name)}"
+            bodies = [entry.body for entry in upserts if entry.body["calendar_id"] == mine]
+            found += judge.leaks(calendar, self.rules, bodies, self.clock())
+        for entry in upserts:
+            body = entry.body
+            key = (body["calendar_id"], body["id"], body["i_cal_uid"])
+            newest = self._newest.get(key)
+            at = datetime.fromisoformat(body["updated_at"])
+            if newest is not None and at < datetime.fromisoformat(newest):
+                found.append(f"updated_at of {key} fell from {newest} to {body['updated_at']}")
+            self._newest[key] = body["updated_at"]
+        if self.clean:
+            often = Counter((e.body["calendar_id"], e.body["id"], e.body["i_cal_uid"]) for e in upserts)
+            found += [f"{key} sent {times} times by one poll" for key, times in often.items() if times > 1]
+        found += [f"overlap {overlap}" for overlap in self.office.salesloft.overlaps]
+        found += [f"stale {stale}" for stale in self.office.salesloft.stale_writes]
+        if found:
+            raise Broken("\n".join(found))
+
+    def held(self, name: str) -> dict[Key, Any]:
+        return self.office.held(name)
+
+    def differences(self) -> list[str]:
+        found = []
+        for name, calendar in self.office.sellers.items():
+            start, end = judge.window(calendar, self.clock(), PAST_DAYS, FUTURE_DAYS)
+            lines = judge.differences(calendar, self.rules, self.held(name), start, end)
+            found += [f"{name}: {line}" for line in lines]
+        return found
+
+    def quiet(self) -> None:
+        """After one quiet poll Salesloft equals the policy of Google's truth; one more poll sends nothing."""
+        self.calm()
+        before = {name: self.held(name) for name in self.office.sellers}
+        sent = len(self.office.salesloft.log)
+        reports = self.poll()
+        errors = [str(report.error) for report in reports if report.error]
+        if errors:
+            raise Broken(f"the quiet poll failed: {errors}")
+        if found := self.differences():
+            raise Broken("after a quiet poll:\n" + "\n".join(found))
+        if self.clean:
+            self._judge_need(before, sent)
+        self._judge_silence()
+        self.clean = True
+
+    def _judge_need(self, before: dict[str, dict[Key, Any]], sent: int) -> None:
+        """Every request of a poll after no fault changed something in Salesloft but `updated_at`."""
+        for entry in self.office.salesloft.log[sent:]:
+            if entry.route != "events.upsert":
+                continue
+            key = (entry.body["id"], entry.body["i_cal_uid"])
+            name = next(
+                n for n in self.office.sellers if entry.body["calendar_id"].endswith(guid_of(n))
+            )
+            was, now = before[name].get(key), self.held(name)[key]
+            if was is not None and _facts(was) == _facts(now):
+                raise Broken(f"{name}: {key} was sent, and nothing of it was news: {entry.body}")
+
+    def _judge_silence(self) -> None:
+        sent, asked = len(self.office.salesloft.log), len(self.office.google.log)
+        self.poll()
+        if more := self.office.salesloft.log[sent:]:
+            raise Broken(f"one more cycle sent {[(e.route, e.body) for e in more]}")
+        lists = Counter(
+            entry.route for entry in self.office.google.log[asked:] if entry.route != "token"
+        )
+        if lists != {"events.list": len(self.calendars)}:
+            raise Broken(f"one more cycle asked Google for {dict(lists)}")
+
+
+def _facts(event: Any) -> tuple[Any, ...]:
+    return (
+        event.start,
+        event.end,
+        event.all_day,
+        event.title,
+        event.description,
+        event.location,
+        event.organizer,
+        frozenset(event.attendees),
+        event.status,
+        event.transparency,
+        event.recurring,
+    )
+
+
+_made: list[Path] = []
+
+
+def _template() -> Path:
+    """An empty state, migrated once: alembic takes longer than a whole sequence of edits."""
+    if not _made:
+        directory = Path(mkdtemp(prefix="machine-template-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        path = directory / "state.db"
+        open_database(path).close()
+        _made.append(path)
+    return _made[0]
+
+
+__all__ = ["KEY", "Broken", "Clock", "Company", "hurry"]

@@ -1,0 +1,135 @@
+"""The units under a real systemd, booted in namespaces of its own: started, killed, hung, stopped, misconfigured."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.systemd.seed import ROOT, SYSTEM_PYTHON, plant
+
+BOOT = next(
+    (
+        script
+        for folder in (ROOT.parent, Path("/work"))
+        if (script := folder / "shared/tools/boot-systemd.sh").exists()
+    ),
+    None,
+)
+PROBE = Path(__file__).with_name("probe.sh")
+BOOT_SECONDS = 240
+
+
+def _obstacle() -> str:
+    if BOOT is None:
+        return "boot-systemd.sh is not here"
+    if os.geteuid() != 0:
+        return "namespaces need root"
+    if shutil.which("unshare") is None or not Path("/lib/systemd/systemd").exists():
+        return "systemd is not installed"
+    if not SYSTEM_PYTHON.exists() or _version(SYSTEM_PYTHON) != sys.version_info[:2]:
+        return "the system's python is another one than this"
+    return ""
+
+
+def _version(python: Path) -> tuple[int, ...]:
+    done = subprocess.run([python, "-V"], capture_output=True, text=True, check=True)
+    return tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:2])
+
+
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(_obstacle()), reason=_obstacle())]
+
+
+@pytest.fixture(scope="module")
+def facts() -> dict[str, str]:
+    """What the probe found: one boot for all tests."""
+    assert BOOT is not None
+    with tempfile.TemporaryDirectory(prefix="gcal-salesloft-seed-", dir="/var/tmp") as room:
+        seed = Path(room) / "seed"
+        plant(seed)
+        done = subprocess.run(
+            [BOOT, PROBE, seed],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "BOOT_TIMEOUT": str(BOOT_SECONDS)},
+            timeout=BOOT_SECONDS + 60,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {
+        name: value
+        for line in done.stdout.splitlines()
+        for name, _, value in [line.partition(" ")]
+        if name != "log"
+    }
+
+
+def test_nothing_was_waited_for_in_vain(facts: dict[str, str]) -> None:
+    assert "TIMED-OUT" not in facts
+
+
+def test_start_waits_for_ready(facts: dict[str, str]) -> None:
+    assert (facts["start.status"], facts["start.active"]) == ("0", "active")
+
+
+def test_status_shows_how_it_stands(facts: dict[str, str]) -> None:
+    assert re.fullmatch(r"1 users?, \d+ polls?, 0 waiting, 0 refused", facts["status.text"])
+
+
+def test_runs_as_nobody_in_particular_and_owns_its_state(facts: dict[str, str]) -> None:
+    assert int(facts["process.uid"]) >= 61184  # systemd's range for dynamic users
+    assert facts["state.file.owner"] == facts["process.uid"]
+    assert facts["state.mode"] == "700"
+
+
+def test_secrets_stay_roots(facts: dict[str, str]) -> None:
+    assert facts["secret.owner"] == "0 600"
+    assert facts["secrets.logged"] == "0"
+
+
+def test_killed_is_restarted(facts: dict[str, str]) -> None:
+    assert facts["killed.restarts"] == "1"
+
+
+def test_hung_is_restarted_by_the_watchdog(facts: dict[str, str]) -> None:
+    assert facts["watchdog.restarts"] == "2"
+
+
+def test_stop_is_clean(facts: dict[str, str]) -> None:
+    assert facts["stop.status"] == "0"
+    assert (facts["stop.active"], facts["stop.result"], facts["stop.exit"]) == (
+        "inactive",
+        "success",
+        "0",
+    )
+
+
+def test_an_instance_has_a_state_of_its_own_and_runs_beside_the_plain_service(
+    facts: dict[str, str],
+) -> None:
+    assert facts["one.status"] == "0"
+    assert facts["one.state"] == "/var/lib/gcal-salesloft-pam/state.db"
+    assert facts["both.status"] == "0"
+    assert facts["one.result"] == "success"
+
+
+def test_a_missing_credential_is_named(facts: dict[str, str]) -> None:
+    assert facts["credential.missing.exit"] == "78"
+    assert int(facts["credential.missing.said"]) >= 1
+
+
+def test_a_wrong_configuration_is_not_restarted(facts: dict[str, str]) -> None:
+    assert facts["misconfigured.exit"] == "78"
+    assert facts["misconfigured.active"] == "failed"
+    assert facts["misconfigured.restarts"] == "0"
+    assert int(facts["misconfigured.said"]) >= 1
+
+
+def test_no_traceback_anywhere(facts: dict[str, str]) -> None:
+    assert facts["tracebacks"] == "0"
