@@ -32,6 +32,12 @@ DebugOption = Annotated[
 ]
 
 
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+HeldArgument = Annotated[
+    list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers that `held list` shows.")
+]
+
+
 def main() -> None:
     """The console script."""
     app()
@@ -94,6 +100,56 @@ def check_config(
     from connector.cli import check_config as command
 
     exit_with(lambda: command.run(path))
+
+
+@app.command()
+def status(
+    config: ConfigOption,
+    as_json: JsonOption = False,
+) -> None:
+    """Show each user's last sync, freshness, backlog and connection. Works beside the daemon."""
+    from connector.cli import status as command
+
+    exit_with(lambda: asyncio.run(command.run(config, as_json=as_json)))
+
+
+held = typer.Typer(
+    help="Mass cancellations that were held back for a human, and the decision.",
+    no_args_is_help=True,
+)
+app.add_typer(held, name="held")
+
+
+@held.command("list")
+def held_list(config: ConfigOption, as_json: JsonOption = False) -> None:
+    """List what is held: whose calendar, when, and how much would be cancelled."""
+    from connector.cli import held as command
+
+    exit_with(lambda: asyncio.run(command.show(config, as_json=as_json)))
+
+
+@held.command("release")
+def held_release(
+    config: ConfigOption,
+    ids: HeldArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+) -> None:
+    """Let held differences go out: the daemon, or the next run, sends them."""
+    from connector.cli import held as command
+
+    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=True)))
+
+
+@held.command("discard")
+def held_discard(
+    config: ConfigOption,
+    ids: HeldArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+) -> None:
+    """Drop held differences: Salesloft keeps what it holds until a later full listing finds the same."""
+    from connector.cli import held as command
+
+    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=False)))
 
 
 @app.command()

@@ -95,7 +95,7 @@ async def _coming_days(control: Control, now: datetime, seller: Seller) -> dict[
     text = "Agenda: prices, start in spring"
     return {
         "demo": await meet(f"Demo {first}", 1, 14, attendees=guests, description=text),
-        "budget": await meet("Budget", 1, 16, attendees=[COLLEAGUE]),
+        "budget": await meet("Budget", 1, 12, attendees=[COLLEAGUE]),
         "contract": await meet(f"Contract {second}", 2, 13, attendees=[other], minutes=60),
         "pricing": await meet(f"Pricing {first}", 3, 10, attendees=[contact], location="Room 2"),
         "invitation": await control.act(
@@ -133,7 +133,7 @@ async def _unusual_days(control: Control, now: datetime, seller: Seller) -> None
 
 async def _everyday(control: Control, now: datetime, seller: Seller, rng: Random) -> None:
     """Single meetings around today, with and without prospects."""
-    for number in range(12):
+    for number in range(rng.randint(8, 16)):
         name, contact = PROSPECTS[seller.name][number % 2]
         prospect = rng.random() < 0.6
         day = workday(now, seller, rng.choice([*range(-18, 0), *range(7, 55)]))

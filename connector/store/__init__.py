@@ -5,7 +5,15 @@ Read `schema` first, then `commit` (the one transaction that everything rests on
 payloads as the policy allows them, the occurrences hold ids, times and fingerprints.
 """
 
-from connector.store.database import Database, lock_state, open_copy, open_database
+from connector.store.database import Database, lock_state, open_copy, open_database, open_reader
 from connector.store.state import CalendarState, State
 
-__all__ = ["CalendarState", "Database", "State", "lock_state", "open_copy", "open_database"]
+__all__ = [
+    "CalendarState",
+    "Database",
+    "State",
+    "lock_state",
+    "open_copy",
+    "open_database",
+    "open_reader",
+]

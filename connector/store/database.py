@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from connector.domain.errors import RetryLater, StateUnusable
 from connector.store import migrations
@@ -29,8 +30,11 @@ _BUSY_MS = 5000
 class Database:
     """A connection owned by a thread of its own. `run` is the only way to it."""
 
-    def __init__(self, connection: sqlite3.Connection, name: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, name: str, *, begin: str = "BEGIN IMMEDIATE"
+    ) -> None:
         self._connection = connection
+        self._begin = begin
         self._name = name
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="state-writer", daemon=True)
@@ -71,7 +75,7 @@ class Database:
     def _commit_together(self, jobs: list[_Job]) -> None:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(self._begin)
             outcomes.extend((job, *self._run_one(job)) for job in jobs)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -149,6 +153,28 @@ def open_database(path: Path) -> Database:
     return Database(connection, str(path))
 
 
+def open_reader(path: Path) -> Database:
+    """Open the state for reading only, beside a daemon that has it open. StateUnusable if there is none."""
+    if not path.exists():
+        raise StateUnusable(
+            f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
+        )
+    with _unusable(path):
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            _check(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return Database(connection, str(path), begin="BEGIN")
+
+
 def open_copy(path: Path | None) -> Database:
     """A copy of the state in memory, for dry runs: whatever is written to it, the file stays as it is."""
     memory = _connect(":memory:")
@@ -157,7 +183,7 @@ def open_copy(path: Path | None) -> Database:
             # Without a write-ahead log nobody has the file open: read it as it lies, touching nothing beside it.
             at_rest = not path.with_name(path.name + "-wal").exists()
             mode = "immutable=1" if at_rest else "mode=ro"
-            source = sqlite3.connect(f"file:{path}?{mode}", uri=True)
+            source = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
             try:
                 source.backup(memory)
             finally:

@@ -19,11 +19,12 @@ from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 
-_CALENDAR = """
+_CALENDARS = """
     SELECT id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,
            last_success, last_full, compared, parked_reason, parked_message, parked_since
-    FROM calendars WHERE user_guid = ?
+    FROM calendars ORDER BY name
 """
+_CALENDAR = _CALENDARS.replace("ORDER BY name", "WHERE user_guid = ?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,38 @@ class State:
     async def held(self) -> list[Held]:
         """Differences that wait for a human."""
         return await self._database.run(held_differences)
+
+    async def calendars(self) -> list[CalendarState]:
+        """Every calendar that was ever read, by name."""
+
+        def read(connection: sqlite3.Connection) -> list[CalendarState]:
+            return [_to_calendar(row) for row in connection.execute(_CALENDARS)]
+
+        return await self._database.run(read)
+
+    async def tracked(self, calendar: int) -> int:
+        """How many living occurrences are remembered of a calendar."""
+
+        def read(connection: sqlite3.Connection) -> int:
+            return int(
+                connection.execute(
+                    "SELECT count(*) FROM occurrences WHERE calendar_id = ? AND alive", (calendar,)
+                ).fetchone()[0]
+            )
+
+        return await self._database.run(read)
+
+    async def oldest_pending(self, calendar: int) -> datetime | None:
+        """Since when the longest-waiting change of a calendar waits."""
+
+        def read(connection: sqlite3.Connection) -> datetime | None:
+            row = connection.execute(
+                "SELECT min(queued_ms) FROM outbox WHERE calendar_id = ? AND held_id IS NULL",
+                (calendar,),
+            ).fetchone()
+            return _moment(row[0])
+
+        return await self._database.run(read)
 
     async def release_held(self, ids: Sequence[int]) -> int:
         """Let held differences go out; gives how many rows."""

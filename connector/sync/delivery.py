@@ -26,6 +26,8 @@ _log = get_logger(__name__)
 
 CONCURRENCY = 24
 """Requests to one team at the same time; the points are the limit, this only bounds the sockets."""
+LOOK_AGAIN = 2.0
+"""Seconds after which an empty outbox is looked at again: other processes may release or retry rows."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 60.0
 GIVE_UP_AFTER = 12
 """Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
@@ -124,7 +126,7 @@ class TeamDelivery:
         due, _ = await self.state.waiting(sorted(self.calendars), limit)
         now = self.clock()
         if due is None:
-            return None if until_settled and self._flying == 0 else 3600.0
+            return None if until_settled and self._flying == 0 else LOOK_AGAIN
         if self._parked.until is not None:
             due = max(due, self._parked.until)
         return max(0.0, (due - now).total_seconds())

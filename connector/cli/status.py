@@ -1,0 +1,115 @@
+"""`gcal-salesloft status`: how each user stands, from the state alone. Works beside the daemon."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from connector.app import state_file
+from connector.cli.exits import OK
+from connector.settings.files import load_settings
+from connector.settings.model import Settings
+from connector.store import CalendarState, State, open_reader
+
+
+@dataclass(frozen=True, slots=True)
+class UserStatus:
+    """One user's line. Times are ISO 8601 in UTC; ages are seconds. `connection` is `ok` or why it is parked."""
+
+    user: str
+    connection: str
+    last_sync: str | None
+    last_sync_age: int | None
+    last_full_sync: str | None
+    tracked: int
+    pending: int
+    oldest_pending_age: int | None
+    held: int
+    dead_letters: int
+    set_aside: int
+    message: str | None
+
+
+async def run(config: Path, *, as_json: bool) -> int:
+    settings = load_settings(config)
+    state = State(open_reader(state_file(settings)))
+    try:
+        users = await _statuses(settings, state)
+        differences = await state.held()
+    finally:
+        state.close()
+    if as_json:
+        answer = {
+            "users": [asdict(user) for user in users],
+            "held": [{"id": held.id, "user": held.user, "gone": held.gone} for held in differences],
+        }
+        print(json.dumps(answer, indent=2))  # noqa: T201  # the command's answer
+        return OK
+    for user in users:
+        _print(user)
+    for held in differences:
+        print(  # noqa: T201  # the command's answer
+            f"held {held.id}: {held.gone} of {held.tracked} events of {held.user} would be cancelled;"
+            " see `gcal-salesloft held list`"
+        )
+    return OK
+
+
+async def _statuses(settings: Settings, state: State) -> list[UserStatus]:
+    rows = {row.user_guid: row for row in await state.calendars()}
+    now = datetime.now(UTC)
+    found = [
+        await _status(user.name, rows.get(user.salesloft.user_guid), state, now)
+        for user in settings.users
+    ]
+    for broken in settings.broken:
+        mistake = str(broken.mistakes[0])
+        found.append(
+            UserStatus(broken.name, "misconfigured", None, None, None, 0, 0, None, 0, 0, 0, mistake)
+        )
+    return found
+
+
+async def _status(name: str, row: CalendarState | None, state: State, now: datetime) -> UserStatus:
+    if row is None:
+        return UserStatus(name, "never read", None, None, None, 0, 0, None, 0, 0, 0, None)
+    backlog = await state.backlog([row.id])
+    oldest = await state.oldest_pending(row.id)
+    return UserStatus(
+        user=name,
+        connection=row.parked_reason.value if row.parked_reason else "ok",
+        last_sync=_iso(row.last_success),
+        last_sync_age=_age(row.last_success, now),
+        last_full_sync=_iso(row.last_full),
+        tracked=await state.tracked(row.id),
+        pending=backlog.pending,
+        oldest_pending_age=_age(oldest, now),
+        held=backlog.held,
+        dead_letters=backlog.dead_letters,
+        set_aside=backlog.set_aside,
+        message=row.parked_message,
+    )
+
+
+def _print(user: UserStatus) -> None:
+    age = "never" if user.last_sync_age is None else f"{user.last_sync_age} s ago"
+    parts = [f"{user.user}: {user.connection}", f"last sync {age}", f"{user.tracked} tracked"]
+    waiting = f"{user.pending} waiting"
+    if user.oldest_pending_age is not None:
+        waiting += f" (oldest {user.oldest_pending_age} s)"
+    parts += [waiting, f"{user.held} held", f"{user.dead_letters} refused"]
+    if user.set_aside:
+        parts.append(f"{user.set_aside} unreadable")
+    print(", ".join(parts))  # noqa: T201  # the command's answer
+    if user.message:
+        print(f"  {user.message}")  # noqa: T201  # the command's answer
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
+def _age(moment: datetime | None, now: datetime) -> int | None:
+    return max(0, round((now - moment).total_seconds())) if moment else None

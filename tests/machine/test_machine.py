@@ -1,0 +1,59 @@
+"""Any edits, faults and crashes in any order: after one quiet poll Salesloft holds what Google shows."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import get_state_machine_test
+
+from tests.machine.driver import hurry
+from tests.machine.rules import CalendarMachine
+
+SEQUENCES = int(os.environ.get("STORM_SEQUENCES", "2000"))
+STEPS = int(os.environ.get("STORM_STEPS", "50"))
+SEED = int(os.environ.get("STORM_SEED", "1"))
+
+
+def _profile(sequences: int, steps: int, **more: object) -> settings:
+    return settings(
+        max_examples=sequences,
+        stateful_step_count=steps,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+        **more,  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(autouse=True)
+def _quick() -> Iterator[None]:
+    restore = hurry()
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    restore()
+
+
+def run(profile: settings, seed: int) -> None:
+    hypothesis.seed(seed)(get_state_machine_test(CalendarMachine, settings=profile))()
+
+
+def test_any_sequence_of_edits_and_faults_arrives_exactly() -> None:
+    run(_profile(25, 25, phases=(Phase.generate, Phase.shrink)), 20261123)
+
+
+@pytest.mark.long
+def test_storm_of_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+    """`STORM_SEQUENCES`, `STORM_STEPS` and `STORM_SEED` choose another storm than 2,000 × 50 of seed 1."""
+    began = time.monotonic()
+    try:
+        run(_profile(SEQUENCES, STEPS, phases=(Phase.generate, Phase.shrink)), SEED)
+    finally:
+        with capsys.disabled():
+            print(f"\nstorm: {SEQUENCES} sequences of {STEPS} steps, seed {SEED}, {time.monotonic() - began:.0f} s")  # noqa: T201
