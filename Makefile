@@ -28,7 +28,7 @@ types: venv ## mypy, strict
 	@$(PY) -m mypy
 
 imports: venv ## imports point one way (import-linter)
-	@.venv/bin/lint-imports --no-cache --quiet || .venv/bin/lint-imports --no-cache
+	@.venv/bin/lint-imports --no-cache --no-logo
 
 check: lint types imports test ## everything that CI checks, but the wheel
 

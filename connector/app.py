@@ -25,6 +25,7 @@ from connector.domain.errors import (
     RetryLater,
     UserParked,
 )
+from connector.domain.mapping import calendar_id_of
 from connector.engines.local import Calendar, LocalEngine
 from connector.observe.log import get_logger
 from connector.observe.systemd import ServiceManager
@@ -32,6 +33,7 @@ from connector.settings.model import Settings, UserSettings
 from connector.store import Database, State, lock_state, open_copy, open_database
 from connector.store.commit import Hold
 from connector.store.state import Backlog
+from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle, Report
 from connector.sync.delivery import TeamDelivery
@@ -253,12 +255,33 @@ async def assemble(
             interval = user.sync.poll_interval.total_seconds()
             calendars.append(Calendar(seller, row.id, team, interval))
             delivery = deliveries.setdefault(
-                team, TeamDelivery(team, clients[team], state, user.sync.poll_interval, clock)
+                team, _delivery(team, user, clients[team], state, clock)
             )
             delivery.calendars.add(row.id)
+            if delivery.bulk is not None:
+                delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
             delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
         cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
         yield Parts(state, cycle, tuple(calendars), deliveries)
+
+
+def _delivery(
+    team: str,
+    user: UserSettings,
+    client: salesloft.SalesloftClient,
+    state: State,
+    clock: Clock,
+) -> TeamDelivery:
+    """The delivery of a team; where its users differ, the first one's bulk settings count."""
+    bulk = TeamBulk(
+        team,
+        client,
+        state,
+        clock,
+        threshold=user.salesloft.bulk_threshold,
+        patience=user.salesloft.bulk_patience,
+    )
+    return TeamDelivery(team, client, state, user.sync.poll_interval, clock, bulk)
 
 
 def team_of(user: UserSettings) -> str:

@@ -89,6 +89,10 @@ class SalesloftSettings:
     api_key: Secret
     api_url: str = "https://api.salesloft.com"
     points_per_minute: int = 600
+    bulk_threshold: int = 200
+    """From so many waiting upserts that nobody waits for, a bulk job carries them."""
+    bulk_patience: timedelta = timedelta(minutes=5)
+    """How long what has become urgent waits for a bulk job that Salesloft has not done."""
 
 
 @dataclass(frozen=True, slots=True)

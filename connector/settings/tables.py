@@ -73,6 +73,12 @@ class SalesloftTable(Table):
     points_per_minute: int | None = Field(
         default=None, ge=1, le=100_000, description="a whole number from 1 to 100000"
     )
+    bulk_threshold: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000"
+    )
+    bulk_patience: Annotated[timedelta, _duration(_SECOND, 24 * _HOUR)] | None = Field(
+        default=None, description=_UP_TO_A_DAY
+    )
 
 
 class PolicyTable(Table):

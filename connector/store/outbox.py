@@ -19,6 +19,8 @@ from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 
 SOON = timedelta(hours=24)
+BEYOND = timedelta(days=2)
+"""Changes to what starts sooner go one by one even in masses: somebody waits for them."""
 
 
 class Lane(IntEnum):
@@ -54,6 +56,7 @@ _READY = """
     FROM outbox b
     WHERE b.calendar_id IN (SELECT value FROM json_each(:calendars))
       AND NOT b.in_flight AND b.held_id IS NULL AND b.next_attempt_ms <= :due
+      AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
       AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
                       AND n.event_id = b.event_id AND n.ical_uid = b.after_uid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
@@ -76,15 +79,24 @@ _NEXT_DUE = """
     SELECT min(next_attempt_ms), count(*) FROM outbox
     WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
       AND attempts < :most
+      AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
                       AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)
 """
 
 
 def claim(
-    connection: sqlite3.Connection, calendars: Sequence[int], limit: int, now: datetime
+    connection: sqlite3.Connection,
+    calendars: Sequence[int],
+    limit: int,
+    now: datetime,
+    *,
+    spare_bulk: bool = False,
 ) -> list[Row]:
-    """The most urgent rows, marked as in flight and as tried before anything is sent."""
+    """The most urgent rows, marked as in flight and as tried before anything is sent.
+
+    `spare_bulk` leaves what the next bulk job will take.
+    """
     cursor = connection.execute(
         _MOST_URGENT,
         {
@@ -92,6 +104,8 @@ def claim(
             "now": to_millis(now),
             "due": to_millis(now),
             "soon": to_millis(now + SOON),
+            "beyond": to_millis(now + BEYOND),
+            "spare": spare_bulk,
             "limit": limit,
         },
     )
@@ -103,13 +117,24 @@ def claim(
 
 
 def waiting(
-    connection: sqlite3.Connection, calendars: Sequence[int], most_attempts: int | None = None
+    connection: sqlite3.Connection,
+    calendars: Sequence[int],
+    now: datetime,
+    most_attempts: int | None = None,
+    *,
+    spare_bulk: bool = False,
 ) -> tuple[int | None, int]:
     """When the next row that is not in flight may be tried (ms; None: there is none), and how many there are.
 
-    `most_attempts` leaves out rows that failed as often.
+    `most_attempts` leaves out rows that failed as often, `spare_bulk` what the next bulk job will take.
     """
-    parameters = {"calendars": json.dumps(list(calendars)), "most": most_attempts or 2**62}
+    parameters = {
+        "calendars": json.dumps(list(calendars)),
+        "most": most_attempts or 2**62,
+        "now": to_millis(now),
+        "beyond": to_millis(now + BEYOND),
+        "spare": spare_bulk,
+    }
     row = connection.execute(_NEXT_DUE, parameters).fetchone()
     return row[0], row[1]
 
@@ -123,6 +148,8 @@ def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: dat
             "now": to_millis(now),
             "due": 2**62,
             "soon": to_millis(now + SOON),
+            "beyond": 0,
+            "spare": False,
             "limit": -1,
         },
     )
@@ -158,10 +185,14 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
                 key,
             )
         cancelled = row.fingerprint in (CANCELLED, CANCELLED_AND_BLANKED)
+        # Neither this content in line nor newer content: something newer was accepted before (it overtook a bulk
+        # job), and Salesloft has ignored this one.
         connection.execute(
             """UPDATE occurrences SET accepted = :fingerprint,
                    canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
-               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
+                 AND (:settled OR EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar
+                                          AND b.event_id = :event AND b.ical_uid = :uid))""",
             {**key, "fingerprint": row.fingerprint, "alive": not cancelled, "settled": settled},
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,10 +11,10 @@ from typing import Any
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, SyncToken, UserGuid, UserName
-from connector.domain.plan import Known
+from connector.domain.plan import Key, Known
 from connector.domain.window import Window
+from connector.store import bulk, outbox, rows
 from connector.store import held as held_rows
-from connector.store import outbox, rows
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
@@ -133,14 +133,25 @@ class State:
             lambda c: c.execute("UPDATE calendars SET sync_token = NULL WHERE id = ?", (calendar,))
         )
 
-    async def claim(self, calendars: Sequence[int], limit: int, now: datetime) -> list[outbox.Row]:
-        return await self._database.run(lambda c: outbox.claim(c, calendars, limit, now))
+    async def claim(
+        self, calendars: Sequence[int], limit: int, now: datetime, *, spare_bulk: bool = False
+    ) -> list[outbox.Row]:
+        return await self._database.run(
+            lambda c: outbox.claim(c, calendars, limit, now, spare_bulk=spare_bulk)
+        )
 
     async def waiting(
-        self, calendars: Sequence[int], most_attempts: int | None = None
+        self,
+        calendars: Sequence[int],
+        now: datetime,
+        most_attempts: int | None = None,
+        *,
+        spare_bulk: bool = False,
     ) -> tuple[datetime | None, int]:
         """When the next row may be tried (None: none waits), and how many wait."""
-        due, count = await self._database.run(lambda c: outbox.waiting(c, calendars, most_attempts))
+        due, count = await self._database.run(
+            lambda c: outbox.waiting(c, calendars, now, most_attempts, spare_bulk=spare_bulk)
+        )
         return (from_millis(due) if due is not None else None), count
 
     async def unsettled(self, calendars: Sequence[int], now: datetime) -> list[outbox.Row]:
@@ -165,6 +176,46 @@ class State:
 
     async def release(self, claimed: Sequence[outbox.Row]) -> None:
         await self._database.run(lambda c: outbox.release(c, claimed))
+
+    async def bulkable(self, calendars: Sequence[int], now: datetime) -> int:
+        """How many rows a bulk job could take now."""
+        return await self._database.run(lambda c: bulk.bulkable(c, calendars, now))
+
+    async def bulk_job(self, team: str) -> bulk.LocalJob | None:
+        return await self._database.run(lambda c: bulk.job_of(c, team))
+
+    async def open_bulk_job(
+        self, team: str, calendars: Sequence[int], name: str, now: datetime, most: int
+    ) -> bulk.LocalJob:
+        return await self._database.run(
+            lambda c: bulk.open_job(c, team, calendars, name, now, most=most)
+        )
+
+    async def note_bulk_remote(self, job: int, remote_id: int) -> None:
+        await self._database.run(lambda c: bulk.note_remote(c, job, remote_id))
+
+    async def note_bulk_ready(self, job: int) -> None:
+        await self._database.run(lambda c: bulk.note_ready(c, job))
+
+    async def bulk_items(self, job: int, limit: int) -> list[outbox.Row]:
+        """The next records that Salesloft does not have yet."""
+        return await self._database.run(
+            lambda c: bulk.items(c, job, limit=limit, only_unloaded=True)
+        )
+
+    async def note_bulk_loaded(self, loaded: Sequence[outbox.Row]) -> None:
+        await self._database.run(lambda c: bulk.note_loaded(c, loaded))
+
+    async def hasten_bulk_items(self, job: int, now: datetime) -> int:
+        return await self._database.run(lambda c: bulk.hasten(c, job, now))
+
+    async def settle_bulk_job(
+        self, job: int, refused: Mapping[tuple[int, Key], bulk.Refusal], now: datetime
+    ) -> tuple[int, int]:
+        return await self._database.run(lambda c: bulk.settle(c, job, refused, now))
+
+    async def abandon_bulk_job(self, job: int) -> None:
+        await self._database.run(lambda c: bulk.abandon(c, job))
 
     async def backlog(self, calendars: Sequence[int]) -> Backlog:
         def count(connection: sqlite3.Connection, table: str, having: str = "1 = 1") -> int:

@@ -15,11 +15,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
-from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater
+from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater, Stopping
 from connector.observe.log import get_logger
 from connector.salesloft import Lease, UpsertAnswer, refused_fields
 from connector.store import State
+from connector.store.bulk import LocalJob
 from connector.store.outbox import Row
+from connector.sync.bulk import TeamBulk
 from connector.sync.fields import DROPPABLE, without
 
 _log = get_logger(__name__)
@@ -82,12 +84,16 @@ class TeamDelivery:
     state: State
     probe_every: timedelta
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    bulk: TeamBulk | None = None
     calendars: set[int] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
     _parked: _Parked = field(default_factory=_Parked)
     _dropped: set[str] = field(default_factory=set)
+    _bulk_runs: bool = False
+    _bulk_resumed: bool = False
+    _spare_bulk: bool = False
 
     def wake(self) -> None:
         """Something was committed, or an answer came."""
@@ -106,6 +112,7 @@ class TeamDelivery:
             while not stopping.is_set():
                 self._changed.clear()
                 try:
+                    await self._consider_bulk(flights, stopping)
                     pause = await self._pause(until_settled=until_settled)
                     if pause is None:
                         return
@@ -123,13 +130,52 @@ class TeamDelivery:
         if until_settled and self.tally.refusal is not None:
             return None
         limit = GIVE_UP_AFTER if until_settled else None
-        due, _ = await self.state.waiting(sorted(self.calendars), limit)
         now = self.clock()
+        due, _ = await self.state.waiting(
+            sorted(self.calendars), now, limit, spare_bulk=self._spare_bulk
+        )
         if due is None:
-            return None if until_settled and self._flying == 0 else LOOK_AGAIN
+            idle = self._flying == 0 and not self._bulk_runs
+            return None if until_settled and idle else LOOK_AGAIN
         if self._parked.until is not None:
             due = max(due, self._parked.until)
         return max(0.0, (due - now).total_seconds())
+
+    async def _consider_bulk(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
+        """Start a bulk job where enough waits that nobody waits for, or go on with one that a crash left."""
+        if self.bulk is None or self._parked.since is not None:
+            self._spare_bulk = False
+            return
+        job = None
+        if not self._bulk_runs and not self._bulk_resumed:
+            self._bulk_resumed = True
+            job = await self.bulk.unfinished()
+        many = False
+        if not self.bulk.refused:
+            waiting = await self.state.bulkable(sorted(self.calendars), self.clock())
+            many = waiting >= self.bulk.threshold
+        if job is None and many and not self._bulk_runs:
+            job, many = await self.bulk.open(), False
+        self._spare_bulk = many  # what fills the next job must not go one by one meanwhile
+        if job is not None:
+            self._bulk_runs = True
+            self.bulk.sleep = partial(_sleep_unless, stopping)
+            flights.create_task(self._run_bulk(self.bulk, job), name=f"bulk {job.name}")
+
+    async def _run_bulk(self, bulk: TeamBulk, job: LocalJob) -> None:
+        bulk.dropped = frozenset(self._dropped)
+        try:
+            done = await bulk.finish(job)
+            self.tally.accepted += done.accepted
+            self.tally.refused += done.refused
+        except CredentialsRefused as refused:
+            await _persistently(partial(self._park, None, refused))
+            self._bulk_resumed = False  # go on with the job when the key works again
+        except Stopping:
+            _log.info("bulk_left", team=self.team, job=job.name)
+        finally:
+            self._bulk_runs = False
+            self.wake()
 
     async def _launch(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         """Wait for points, claim as many of the most urgent rows as they allow, and send them."""
@@ -141,7 +187,9 @@ class TeamDelivery:
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
             leases.append(another)
         claimed, _ = await asyncio.gather(
-            self.state.claim(sorted(self.calendars), len(leases), self.clock()),
+            self.state.claim(
+                sorted(self.calendars), len(leases), self.clock(), spare_bulk=self._spare_bulk
+            ),
             self.state.spend(self.team, self.client.spent()),
         )
         for lease in leases[len(claimed) :]:
@@ -197,9 +245,10 @@ class TeamDelivery:
         )
         await self.state.settle_later(row, self.clock() + timedelta(seconds=pause), str(later))
 
-    async def _park(self, row: Row, refused: CredentialsRefused) -> None:
+    async def _park(self, row: Row | None, refused: CredentialsRefused) -> None:
         now = self.clock()
-        await self.state.release([row])
+        if row is not None:
+            await self.state.release([row])
         if self._parked.since is None:
             self._parked.since = now
             _log.error("team_parked", team=self.team, message=str(refused))
@@ -247,6 +296,13 @@ async def _either(one: asyncio.Event, other: asyncio.Event, seconds: float | Non
         for wait in waits:
             wait.cancel()
         await asyncio.gather(*waits, return_exceptions=True)
+
+
+async def _sleep_unless(stopping: asyncio.Event, seconds: float) -> None:
+    """Sleep, but not into the end of the process. Raises Stopping."""
+    await _either(stopping, stopping, seconds)
+    if stopping.is_set():
+        raise Stopping("the process is being stopped")
 
 
 async def _unless(lease: Coroutine[None, None, Lease], stopping: asyncio.Event) -> Lease | None:

@@ -31,7 +31,7 @@ class Clock:
         self.at = at
 
     def __call__(self) -> datetime:
-        return self.at
+        return self.at.astimezone(UTC)
 
     def advance(self, **delta: float) -> None:
         self.at += timedelta(**delta)

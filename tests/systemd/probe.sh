@@ -19,6 +19,12 @@ simulate google 9411
 simulate salesloft 9412
 install -m 0600 /tmp/credentials/google.json /tmp/credentials/salesloft.key "$etc"
 
+# By hand first, as root; the state that this leaves must be the service's afterwards.
+export CREDENTIALS_DIRECTORY=$etc
+/opt/gcal-salesloft/bin/gcal-salesloft run --config $etc --initial-sync >/tmp/initial.out 2>&1
+fact by.hand.status $?
+sed 's/^/log /' /tmp/initial.out
+
 systemctl start $unit
 fact start.status $?
 fact start.active "$(property $unit ActiveState)"
@@ -30,6 +36,9 @@ fact process.user "$(ps -o user= -p "$pid")"
 fact process.uid "$(stat -c %u "/proc/$pid")"
 fact state.mode "$(stat -L -c %a /var/lib/gcal-salesloft)"
 fact state.file.owner "$(stat -L -c %u /var/lib/gcal-salesloft/state.db)"
+fact status.command "$(/opt/gcal-salesloft/bin/gcal-salesloft status --config $etc 2>&1)"
+/opt/gcal-salesloft/bin/gcal-salesloft run --config $etc --once >/tmp/second.out 2>&1
+fact second.run.status $?
 fact secret.owner "$(stat -c '%u %a' $etc/google.json)"
 
 kill -KILL "$pid"
@@ -46,6 +55,9 @@ fact stop.status $?
 fact stop.active "$(property $unit ActiveState)"
 fact stop.result "$(property $unit Result)"
 fact stop.exit "$(property $unit ExecMainStatus)"
+/opt/gcal-salesloft/bin/gcal-salesloft run --config $etc --once >/tmp/again.out 2>&1
+fact by.hand.again.status $?
+sed 's/^/log /' /tmp/again.out
 
 systemctl start $one
 fact one.status $?

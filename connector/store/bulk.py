@@ -1,0 +1,210 @@
+"""Which rows of the outbox stand in a bulk job, and how far that job is. One job at a time per team.
+
+A row in a job stays in the outbox, in flight: newer content takes its place there and waits until the job is settled.
+The items keep what the job holds, so that a job that a crash left behind is found again and finished, not repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from connector.domain.mapping import Fingerprint, from_millis, iso, to_millis
+from connector.domain.model import EventId, ICalUid
+from connector.domain.plan import Key
+from connector.store.outbox import (
+    BEYOND,
+    SOON,
+    Lane,
+    Row,
+    settle_accepted,
+    settle_later,
+    settle_refused,
+)
+
+_BULKABLE = """
+    FROM outbox WHERE calendar_id IN (SELECT value FROM json_each(:calendars))
+      AND NOT in_flight AND held_id IS NULL AND after_uid IS NULL AND next_attempt_ms <= :now
+      AND (backfill OR start_ms >= :beyond OR end_ms <= :now)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalJob:
+    """A bulk job as this side knows it. `remote_id` is None until Salesloft answered."""
+
+    id: int
+    name: str
+    remote_id: int | None
+    ready: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What Salesloft said of one record that it did not take."""
+
+    reason: str
+    passing: bool = False
+
+
+def bulkable(connection: sqlite3.Connection, calendars: Sequence[int], now: datetime) -> int:
+    """How many rows could go by bulk: nobody waits for them within minutes."""
+    row = connection.execute(f"SELECT count(*) {_BULKABLE}", _scope(calendars, now)).fetchone()
+    return int(row[0])
+
+
+def open_job(
+    connection: sqlite3.Connection,
+    team: str,
+    calendars: Sequence[int],
+    name: str,
+    now: datetime,
+    *,
+    most: int,
+) -> LocalJob:
+    """Put up to `most` rows into a new job: from here on they are in flight."""
+    job_id = connection.execute(
+        "INSERT INTO bulk_jobs (team, name, ready, created_ms) VALUES (?, ?, 0, ?)",
+        (team, name, to_millis(now)),
+    ).lastrowid
+    connection.execute(
+        f"""INSERT INTO bulk_items (calendar_id, event_id, ical_uid, bulk_id, updated_ms, fingerprint, payload, loaded)
+            SELECT calendar_id, event_id, ical_uid, :job, updated_ms, fingerprint, payload, 0
+            {_BULKABLE} ORDER BY end_ms <= :now, start_ms LIMIT :most""",
+        {**_scope(calendars, now), "job": job_id, "most": most},
+    )
+    connection.execute(
+        """UPDATE outbox SET in_flight = 1, attempted = 1 WHERE EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.bulk_id = ? AND i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
+        (job_id,),
+    )
+    return LocalJob(int(job_id or 0), name, None, False, now)
+
+
+def job_of(connection: sqlite3.Connection, team: str) -> LocalJob | None:
+    """The team's job that is not settled yet."""
+    row = connection.execute(
+        "SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE team = ? ORDER BY id LIMIT 1",
+        (team,),
+    ).fetchone()
+    return LocalJob(row[0], row[1], row[2], bool(row[3]), from_millis(row[4])) if row else None
+
+
+def note_remote(connection: sqlite3.Connection, job: int, remote_id: int) -> None:
+    connection.execute("UPDATE bulk_jobs SET remote_id = ? WHERE id = ?", (remote_id, job))
+
+
+def note_ready(connection: sqlite3.Connection, job: int) -> None:
+    connection.execute("UPDATE bulk_jobs SET ready = 1 WHERE id = ?", (job,))
+
+
+def items(
+    connection: sqlite3.Connection, job: int, *, limit: int = -1, only_unloaded: bool = False
+) -> list[Row]:
+    """The contents of a job, soonest-written first."""
+    cursor = connection.execute(
+        """SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload FROM bulk_items
+           WHERE bulk_id = ? AND (NOT loaded OR NOT ?) LIMIT ?""",
+        (job, only_unloaded, limit),
+    )
+    return [
+        Row(
+            calendar=row[0],
+            key=Key(EventId(row[1]), ICalUid(row[2])),
+            updated_ms=row[3],
+            fingerprint=Fingerprint(row[4]),
+            payload=row[5],
+            attempts=0,
+            lane=Lane.BACKFILL,
+            queued_ms=0,
+        )
+        for row in cursor
+    ]
+
+
+def note_loaded(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """These records are in Salesloft's job."""
+    connection.executemany(
+        "UPDATE bulk_items SET loaded = 1 WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+        [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows],
+    )
+
+
+def settle(
+    connection: sqlite3.Connection,
+    job: int,
+    refused: Mapping[tuple[int, Key], Refusal],
+    now: datetime,
+) -> tuple[int, int]:
+    """The job is done: each record is accepted or refused by itself. Gives how many of each."""
+    accepted, dead = [], 0
+    for row in items(connection, job):
+        refusal = refused.get((row.calendar, row.key))
+        if refusal is None:
+            accepted.append(row)
+        elif refusal.passing:
+            settle_later(connection, row, next_attempt=now, error=refusal.reason)
+        else:
+            dead += settle_refused(
+                connection, row, status=422, reason=refusal.reason, request_id="", now=now
+            )
+    settle_accepted(connection, accepted)
+    _forget(connection, job)
+    return len(accepted), dead
+
+
+def abandon(connection: sqlite3.Connection, job: int) -> None:
+    """Give up on a job: its rows go one by one. Sending again what it may have applied does no harm."""
+    connection.execute(
+        """UPDATE outbox SET in_flight = 0 WHERE EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.bulk_id = ? AND i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
+        (job,),
+    )
+    _forget(connection, job)
+
+
+def hasten(connection: sqlite3.Connection, job: int, now: datetime) -> int:
+    """Take what has become urgent out of a job that waits too long, with a strictly newer `updated_at`.
+
+    When the job is executed after all, Salesloft ignores its older record. Gives how many rows.
+    """
+    cursor = connection.execute(
+        """SELECT b.calendar_id, b.event_id, b.ical_uid, b.updated_ms, b.payload FROM outbox b
+           JOIN bulk_items i USING (calendar_id, event_id, ical_uid)
+           WHERE i.bulk_id = ? AND b.in_flight AND b.end_ms > ? AND b.start_ms < ?""",
+        (job, to_millis(now), to_millis(now + SOON)),
+    ).fetchall()
+    for calendar, event_id, uid, updated, payload in cursor:
+        body = json.loads(payload)
+        body["updated_at"] = iso(from_millis(updated + 1))
+        key = {"calendar": calendar, "event": event_id, "uid": uid, "updated": updated + 1}
+        connection.execute(
+            """UPDATE outbox SET in_flight = 0, backfill = 0, updated_ms = :updated, payload = :payload
+               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+            {**key, "payload": json.dumps(body, ensure_ascii=False).encode()},
+        )
+        connection.execute(
+            """UPDATE occurrences SET updated_ms = :updated
+               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+            key,
+        )
+    return len(cursor)
+
+
+def _forget(connection: sqlite3.Connection, job: int) -> None:
+    connection.execute("DELETE FROM bulk_items WHERE bulk_id = ?", (job,))
+    connection.execute("DELETE FROM bulk_jobs WHERE id = ?", (job,))
+
+
+def _scope(calendars: Sequence[int], now: datetime) -> dict[str, object]:
+    return {
+        "calendars": json.dumps(list(calendars)),
+        "now": to_millis(now),
+        "beyond": to_millis(now + BEYOND),
+    }

@@ -1,0 +1,216 @@
+"""One bulk job of a team, from the first record to the last result. One at a time, and never twice.
+
+Worth it where hundreds of upserts wait and nobody for them: an initial sync, the horizon, a series edited for months
+ahead. A call costs one point for up to 5,000 records. Every step is noted in the state before the next one, so that a
+crash at any point goes on where it was; a step whose answer was lost is found out about (the job by its name) or
+repeated (records: the same upsert twice does no harm).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Protocol, TypeVar
+from uuid import uuid4
+
+from connector.domain.errors import RequestRefused, RetryLater
+from connector.domain.model import EventId, ICalUid
+from connector.domain.plan import Key
+from connector.observe.log import get_logger
+from connector.salesloft import MOST_RECORDS, BulkJob, BulkResult, TeamRefused
+from connector.store import State
+from connector.store.bulk import LocalJob, Refusal
+from connector.sync.fields import without
+
+_log = get_logger(__name__)
+T = TypeVar("T")
+
+MOST_IN_JOB = 20_000
+POLL_FIRST, POLL_MOST = 0.3, 15.0
+BACKOFF_MOST = 60.0
+
+
+class BulkClient(Protocol):
+    """What a bulk job needs of Salesloft."""
+
+    async def create_bulk_job(self, name: str) -> BulkJob: ...
+    async def add_job_data(self, job_id: int, bodies: Sequence[bytes]) -> int: ...
+    async def mark_ready(self, job_id: int) -> BulkJob: ...
+    async def get_job(self, job_id: int) -> BulkJob: ...
+    async def list_jobs(
+        self, states: Sequence[str] = (), after: int | None = None
+    ) -> list[BulkJob]: ...
+    async def job_results(
+        self, job_id: int, *, status: Sequence[str] = (), after: int | None = None
+    ) -> list[BulkResult]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a job ended: records accepted, records that became dead letters."""
+
+    accepted: int
+    refused: int
+
+
+class TeamBulk:
+    """The bulk jobs of one team. `names` are the team's calendars: Salesloft's calendar id → row in the state."""
+
+    def __init__(
+        self,
+        team: str,
+        client: BulkClient,
+        state: State,
+        clock: Callable[[], datetime],
+        *,
+        threshold: int,
+        patience: timedelta,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.names: dict[str, int] = {}
+        self.threshold = threshold
+        self.dropped: frozenset[str] = frozenset()
+        self.refused = False
+        """This team's key may not use bulk jobs: everything goes one by one."""
+        self._team = team
+        self._client = client
+        self._state = state
+        self._clock = clock
+        self._patience = patience
+        self.sleep = sleep
+        """Raises Stopping when the process is stopped."""
+        self._new = ""
+
+    async def unfinished(self) -> LocalJob | None:
+        """A job that is not settled: of an earlier process, or the one that runs."""
+        return await self._state.bulk_job(self._team)
+
+    async def open(self) -> LocalJob:
+        """Put what waits into a new job."""
+        job = await self._state.open_bulk_job(
+            self._team,
+            sorted(self.names.values()),
+            f"gcal-salesloft {uuid4()}",
+            self._clock(),
+            MOST_IN_JOB,
+        )
+        self._new = job.name
+        return job
+
+    async def finish(self, job: LocalJob) -> Finished:
+        """Bring a job to its end, from wherever it is. Raises CredentialsRefused where the key is refused."""
+        try:
+            remote = await self._remote(job)
+            if not job.ready:
+                await self._load(job, remote)
+                await self._make_ready(job, remote)
+            await self._wait(job, remote)
+            refused = await self._refused(remote)
+        except RequestRefused as refusal:
+            return await self._abandon(job, refusal)
+        except TeamRefused as refusal:
+            if refusal.status != 403:
+                raise
+            return await self._abandon(job, refusal)
+        settle = partial(self._state.settle_bulk_job, job.id, refused, self._clock())
+        accepted, dead = await self._persistently(settle)
+        _log.info("bulk_done", team=self._team, accepted=accepted, refused=dead)
+        return Finished(accepted, dead)
+
+    async def _abandon(self, job: LocalJob, refusal: RequestRefused | TeamRefused) -> Finished:
+        """Not for this key, or Salesloft no longer knows the job: its rows go one by one."""
+        self.refused = self.refused or job.remote_id is None
+        _log.error("bulk_abandoned", team=self._team, message=str(refusal))
+        await self._persistently(partial(self._state.abandon_bulk_job, job.id))
+        return Finished(0, 0)
+
+    async def _remote(self, job: LocalJob) -> int:
+        """Salesloft's id of the job: known, found by its name, or made now."""
+        if job.remote_id is not None:
+            return job.remote_id
+        remote = None if self._new == job.name else await self._found(job.name)
+        while remote is None:
+            try:
+                remote = (await self._client.create_bulk_job(job.name)).id
+            except RetryLater as later:
+                # It may exist all the same: look before another one is made.
+                await self._pause(later, 1)
+                remote = await self._found(job.name)
+        await self._persistently(partial(self._state.note_bulk_remote, job.id, remote))
+        return remote
+
+    async def _found(self, name: str) -> int | None:
+        return await self._persistently(partial(self._find, name))
+
+    async def _find(self, name: str) -> int | None:
+        after: int | None = None
+        while jobs := await self._client.list_jobs(("open",), after):
+            for job in jobs:
+                if job.name == name:
+                    return job.id
+            after = jobs[-1].id
+        return None
+
+    async def _load(self, job: LocalJob, remote: int) -> None:
+        while rows := await self._state.bulk_items(job.id, MOST_RECORDS):
+            bodies = [without(row.payload, self.dropped) for row in rows]
+            await self._persistently(partial(self._client.add_job_data, remote, bodies))
+            await self._persistently(partial(self._state.note_bulk_loaded, rows))
+
+    async def _make_ready(self, job: LocalJob, remote: int) -> None:
+        async def ready() -> None:
+            try:
+                await self._client.mark_ready(remote)
+            except RequestRefused:
+                # Its answer was lost before, and it runs already? Then all is well.
+                if (await self._client.get_job(remote)).state == "open":
+                    raise
+
+        await self._persistently(ready)
+        await self._persistently(partial(self._state.note_bulk_ready, job.id))
+
+    async def _wait(self, job: LocalJob, remote: int) -> None:
+        """Until Salesloft has done the job; what becomes urgent meanwhile does not wait for ever."""
+        pause = POLL_FIRST
+        while not (await self._persistently(partial(self._client.get_job, remote))).is_done:
+            if self._clock() - job.created_at > self._patience:
+                hastened = await self._state.hasten_bulk_items(job.id, self._clock())
+                if hastened:
+                    _log.warning("bulk_overtaken", team=self._team, rows=hastened)
+            await self.sleep(pause)
+            pause = min(pause * 1.5, POLL_MOST)
+
+    async def _refused(self, remote: int) -> Mapping[tuple[int, Key], Refusal]:
+        """The records that Salesloft did not take, by key."""
+        found: dict[tuple[int, Key], Refusal] = {}
+        after: int | None = None
+        while results := await self._persistently(
+            partial(self._client.job_results, remote, status=("error",), after=after)
+        ):
+            for result in results:
+                record = result.record
+                calendar = self.names.get(record.calendar_id)
+                if calendar is not None and result.status == "error":
+                    key = Key(EventId(record.id), ICalUid(record.i_cal_uid))
+                    found[calendar, key] = Refusal(result.error or "refused without a reason")
+            after = results[-1].id
+        return found
+
+    async def _persistently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """One step, as often as it takes."""
+        attempts = 0
+        while True:
+            try:
+                return await step()
+            except RetryLater as later:
+                attempts += 1
+                _log.warning("bulk_put_off", team=self._team, message=str(later))
+                await self._pause(later, attempts)
+
+    async def _pause(self, later: RetryLater, attempts: int) -> None:
+        ceiling = min(BACKOFF_MOST, 0.5 * 2 ** min(attempts, 10))
+        await self.sleep(max(random.uniform(0, ceiling), later.after_seconds or 0.0))  # noqa: S311

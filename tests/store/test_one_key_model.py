@@ -1,0 +1,278 @@
+"""One event under every sequence of edits, polls, answers and crashes, against a plain model of Salesloft.
+
+`decide`, the commit and the settling together keep the product's promises: at quiet Salesloft holds what the policy
+makes of Google's event; `updated_at` rises with every new content; nothing unchanged is sent; nothing withheld stays.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from connector.domain.mapping import PayloadAttendee, content_of
+from connector.domain.model import Event, EventType, ICalUid, Instant, Tombstone
+from connector.domain.plan import Finding, Gone, Ground, Key, Seen
+from connector.domain.policy import Disclosure, classify
+from connector.domain.window import Window, window_at
+from connector.store import outbox
+from connector.store.outbox import Row
+from tests.domain.builders import (
+    CALENDAR,
+    COLLEAGUE,
+    ME,
+    NOW,
+    PROSPECT,
+    RULES,
+    ZONE,
+    an_event,
+)
+from tests.store.world import Fields, PlainSalesloft, an_empty_state, commit, count, fields_of
+
+TEXT = ("title", "description", "location", "organizer", "attendees")
+edits = st.fixed_dictionaries(
+    {},
+    optional={
+        "summary": st.sampled_from(["Pitch", "Pitch 2", ""]),
+        "attendees": st.sampled_from([(ME,), (ME, COLLEAGUE), (ME, PROSPECT), (PROSPECT, ME)]),
+        "private": st.booleans(),
+        "attendees_omitted": st.sampled_from([False, False, True]),
+        "transparent": st.booleans(),
+        "event_type": st.sampled_from([EventType.DEFAULT] * 3 + [EventType.BIRTHDAY]),
+        "days": st.sampled_from([0, 3, 3, 4, 200, -60]),
+        "ical_uid": st.sampled_from([ICalUid("u1")] * 3 + [ICalUid("u2")]),
+    },
+)
+
+
+class OneEvent(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.state: sqlite3.Connection = an_empty_state()
+        self.salesloft = PlainSalesloft()
+        self.now = NOW
+        self.flying: list[Row] = []
+        self.event: Event = an_event(ME, PROSPECT, ical_uid=ICalUid("u1"))
+        self.alive = True
+        self.tombstone: Tombstone | None = None
+        self.sent: dict[str, tuple[datetime, Fields]] = {}
+        self.clean = True
+        """No answer was lost or refused: what was accepted is what Salesloft holds."""
+        self.whole_list: tuple[PayloadAttendee, ...] | None = None
+        self.withheld = False
+
+    def teardown(self) -> None:
+        self.state.close()
+
+    @property
+    def window(self) -> Window:
+        return window_at(self.now, ZONE, 30, 90)
+
+    # What happens in Google
+
+    @initialize(first=edits)
+    def begin(self, first: dict[str, Any]) -> None:
+        self.edit(first)
+
+    @rule(changes=edits)
+    def edit(self, changes: dict[str, Any]) -> None:
+        self.now += timedelta(seconds=1)
+        changes = dict(changes)
+        if "days" in changes:
+            start = NOW + timedelta(days=changes.pop("days"))
+            changes |= {
+                "start": Instant(start),
+                "end": Instant(start + timedelta(hours=1)),
+            }
+        self.event = replace(self.event, updated=self.now, **changes)
+        self.alive = True
+
+    @rule()
+    def touch(self) -> None:
+        self.now += timedelta(seconds=1)
+        self.event = replace(self.event, updated=self.now)
+
+    @rule(how=st.sampled_from(["absent", "bare", "body"]))
+    def delete(self, how: str) -> None:
+        self.now += timedelta(seconds=1)
+        self.alive = False
+        self.tombstone = None
+        if how != "absent":
+            self.tombstone = Tombstone(
+                self.event.id,
+                updated=self.now if how == "body" else None,
+                body=self.event if how == "body" else None,
+            )
+
+    @rule(days=st.integers(1, 40))
+    def time_passes(self, days: int) -> None:
+        self.now += timedelta(days=days)
+
+    # What the connector does
+
+    @rule()
+    def poll(self) -> None:
+        self.now += timedelta(seconds=1)
+        ground = Ground(CALENDAR, ZONE, self.window, RULES, self.now)
+        commit(self.state, *self.findings(), ground=ground, now=self.now)
+        self.note_text()
+        assert count(self.state, "outbox") <= 2  # one row for each key
+
+    def findings(self) -> list[Finding]:
+        if self.alive:
+            return [Seen(self.event)]
+        keys = self.state.execute("SELECT event_id, ical_uid FROM occurrences").fetchall()
+        return [Gone(Key(*key), self.tombstone) for key in keys]
+
+    def note_text(self) -> None:
+        """What a reader of the contract knows about the text after this poll."""
+        if not self.alive:
+            body = self.tombstone.body if self.tombstone else None
+            if body and classify(body, RULES).disclosure is not Disclosure.FULL:
+                self.withheld = True
+            return
+        known = self.whole_list is not None
+        shown = classify(self.event, RULES, known_prospect=known)
+        self.withheld = shown.disclosure is not Disclosure.FULL
+        if self.withheld:
+            self.whole_list = None
+        elif not self.event.attendees_omitted:
+            text = content_of(self.event, shown, RULES, ZONE).text
+            assert text is not None
+            self.whole_list = text.attendees
+
+    @rule(limit=st.integers(1, 2))
+    def claim(self, limit: int) -> None:
+        for row in outbox.claim(self.state, [1], limit, self.now + timedelta(days=1)):
+            assert row.key not in {other.key for other in self.flying}
+            self.flying.append(row)
+            self.check_order(row)
+
+    def check_order(self, row: Row) -> None:
+        """`updated_at` rises strictly with every new content, and is the same for a retry."""
+        body = fields_of(row)
+        at = datetime.fromisoformat(body["updated_at"])
+        before = self.sent.get(row.key.ical_uid)
+        if before is not None:
+            assert at > before[0] or body == before[1]
+        self.sent[row.key.ical_uid] = (at, body)
+
+    @precondition(lambda self: self.flying)
+    @rule(outcome=st.sampled_from(["ok", "ok", "ok", "lost", "down", "refused", "unauthorised"]))
+    def answer(self, outcome: str) -> None:
+        row = self.flying.pop(0)
+        self.clean = self.clean and outcome in ("ok", "unauthorised")
+        if outcome in ("ok", "lost"):
+            self.apply(row)
+        if outcome == "ok":
+            outbox.settle_accepted(self.state, [row])
+        elif outcome in ("lost", "down"):
+            later = self.now + timedelta(seconds=1)
+            outbox.settle_later(self.state, row, next_attempt=later, error="later")
+        elif outcome == "refused":
+            outbox.settle_refused(
+                self.state, row, status=422, reason="no", request_id="r", now=self.now
+            )
+        else:
+            outbox.release(self.state, [row])
+
+    def apply(self, row: Row) -> None:
+        body = fields_of(row)
+        new = (row.key.event_id, row.key.ical_uid) not in self.salesloft.held
+        changed = self.salesloft.upsert(body)
+        assert self.salesloft.stale == 0, "older content was sent after newer"
+        if self.clean:
+            assert changed, f"sent again unchanged: {body}"
+            assert not (new and body["status"] == "cancelled"), "cancelled what was never sent"
+
+    @precondition(lambda self: self.flying)
+    @rule(arrived=st.booleans())
+    def crash(self, arrived: bool) -> None:
+        self.clean = False
+        for row in self.flying:
+            if arrived:
+                self.apply(row)
+        self.flying.clear()
+        outbox.release_all(self.state)
+
+    # What must hold
+
+    @rule()
+    def quiet(self) -> None:
+        """Poll once, deliver everything: Salesloft is true, and a further poll says nothing."""
+        self.poll()
+        self.deliver()
+        if not count(self.state, "dead_letters"):
+            self.check()
+        self.touch()
+        self.poll()
+        assert count(self.state, "outbox") == 0 or count(self.state, "dead_letters")
+
+    def deliver(self) -> None:
+        while self.flying:
+            self.answer("ok")
+        due = self.now + timedelta(days=1)
+        while rows := outbox.claim(self.state, [1], 1, due):
+            self.flying += rows
+            self.check_order(rows[0])
+            self.answer("ok")
+
+    def check(self) -> None:
+        key = (self.event.id, self.event.ical_uid)
+        for other, held in self.salesloft.held.items():
+            if other != key and self.alive:
+                assert held["status"] == "cancelled" or self.passed(held)
+        held_now = self.salesloft.held.get(key)
+        shown = classify(self.event, RULES, known_prospect=self.whole_list is not None)
+        start, end = self.event.start, self.event.end
+        assert isinstance(start, Instant)
+        assert isinstance(end, Instant)
+        if self.withheld and held_now and not self.passed(held_now):
+            assert not any(held_now.get(name) for name in TEXT), "withheld text remains"
+        if not self.alive or shown.disclosure is Disclosure.NOTHING:
+            assert not held_now or held_now["status"] == "cancelled" or self.passed(held_now)
+            assert not held_now or self.passed(held_now) or held_now["canceled_at"]
+            return
+        if not self.window.overlaps(start.at, end.at):
+            if held_now and held_now["status"] != "cancelled":
+                assert not self.window.overlaps(*_times(held_now))
+            return
+        assert held_now is not None
+        assert held_now["status"] == self.event.status.value
+        assert held_now.get("canceled_at") is None
+        assert _times(held_now) == (start.at, end.at)
+        assert (held_now["transparency"] == "transparent") == shown.transparent
+        if shown.disclosure is Disclosure.FULL:
+            self.check_text(held_now)
+
+    def check_text(self, held: Fields) -> None:
+        assert held["title"] == self.event.summary
+        assert held["organizer"] == "pam@example.com"
+        listed = sorted(one["email"] for one in held["attendees"])
+        if self.whole_list is not None:
+            assert listed == sorted(one.email for one in self.whole_list)
+        else:
+            assert listed == sorted(one.email or "" for one in self.event.attendees)
+
+    def passed(self, held: Fields) -> bool:
+        """It lies before the window: history is not rewritten."""
+        return _times(held)[1] <= self.window.start
+
+
+def _times(held: Fields) -> tuple[datetime, datetime]:
+    start, end = (datetime.fromisoformat(held[name]) for name in ("start_time", "end_time"))
+    return start, end
+
+
+TestOneEvent = OneEvent.TestCase
+TestOneEvent.settings = settings(
+    max_examples=400,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
