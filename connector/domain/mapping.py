@@ -159,6 +159,8 @@ def fingerprint(content: Content) -> Fingerprint:
 
 CANCELLED = Fingerprint("cancelled")
 CANCELLED_AND_BLANKED = Fingerprint("cancelled+blank")
+UNCERTAIN = Fingerprint("uncertain")
+"""Salesloft may hold one of several contents: nothing equals it."""
 
 
 def same(desired: Fingerprint, held: Fingerprint | None) -> bool:
@@ -170,8 +172,16 @@ def same(desired: Fingerprint, held: Fingerprint | None) -> bool:
     return desired.endswith(".-") and desired.partition(".")[0] == held.partition(".")[0]
 
 
+def hides(fingerprint: Fingerprint | None) -> bool:
+    """True if this is the content of something living whose text is withheld."""
+    return fingerprint is not None and fingerprint.endswith(_WITHHELD)
+
+
 def _digest(facts: object) -> str:
     return blake2b(_encoder.encode(facts), digest_size=12).hexdigest()
+
+
+_WITHHELD = f".{_digest(None)}"
 
 
 def payload_of(

@@ -20,6 +20,7 @@ from connector.domain.mapping import (
     content_of,
     encode,
     fingerprint,
+    hides,
     payload_of,
     same,
 )
@@ -44,7 +45,7 @@ class Known:
 
     `alive`: Salesloft should hold it as not cancelled. `accepted`: what Salesloft last accepted. `pending`: what waits
     in the outbox; `attempted` says that it, or content that it replaced, may have reached Salesloft. `refused`: the
-    content of its dead letter. `exposed`: text of it may stand in Salesloft. `prospect`: last planned in full with a
+    content of its dead letter. `accepted` is `UNCERTAIN` where Salesloft may hold what it never answered for. `exposed`: text of it may stand in Salesloft. `prospect`: last planned in full with a
     complete list of attendees. `updated_at`: the last value used for this key.
     """
 
@@ -108,7 +109,7 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class Withdraw:
-    """What waits in the outbox is no longer wanted and was never tried; `known` is what stays, None: nothing."""
+    """What waits, or was refused, is no longer wanted and never arrived; `known` is what stays, None: nothing."""
 
     key: Key
     known: Known | None
@@ -164,10 +165,11 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
         if known.pending is not None and same(wanted, known.pending):
             return _remember(planned, known)
         if same(wanted, known.accepted):
-            if known.pending is None:
+            if known.pending is None and known.refused is None:
                 return _remember(planned, known)
             if not known.attempted:
-                return Withdraw(known.key, replace(planned, pending=None, canceled_at=None))
+                stays = replace(planned, pending=None, refused=None, canceled_at=None)
+                return Withdraw(known.key, stays)
     updated_at = _next_updated_at(event.updated, ground, known)
     payload = payload_of(
         content,
@@ -241,7 +243,8 @@ def _decide_gone(
 ) -> Decision | None:
     if known is None:
         return None
-    blank = known.exposed and withheld
+    # What waits or was refused may be the very content that takes the text away.
+    blank = known.exposed and (withheld or hides(known.pending) or hides(known.refused))
     if not known.alive and not blank:
         return None
     if known.end <= ground.window.start:
@@ -253,6 +256,8 @@ def _decide_gone(
     wanted = CANCELLED_AND_BLANKED if blank else CANCELLED
     if wanted in (known.pending or known.accepted, known.refused):
         return None
+    if wanted == known.accepted and not known.attempted:
+        return Withdraw(known.key, replace(known, alive=False, pending=None, rule=None))
     updated_at = _next_updated_at(tombstone.updated if tombstone else None, ground, known)
     canceled_at = known.canceled_at or (tombstone and tombstone.updated) or ground.answered_at
     payload = cancellation_of(

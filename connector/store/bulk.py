@@ -78,7 +78,7 @@ def open_job(
         {**_scope(calendars, now), "job": job_id, "most": most},
     )
     connection.execute(
-        """UPDATE outbox SET in_flight = 1, attempted = 1 WHERE EXISTS (
+        """UPDATE outbox SET in_flight = 1, attempted = attempted + 1 WHERE EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.bulk_id = ? AND i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
         (job_id,),

@@ -72,7 +72,7 @@ _MOST_URGENT = f"""
     FROM turns ORDER BY lane, past, turn, nearness LIMIT :limit
 """  # noqa: S608  # a constant
 
-_CLAIM = """UPDATE outbox SET in_flight = 1, attempted = 1
+_CLAIM = """UPDATE outbox SET in_flight = 1, attempted = attempted + 1
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
 
 _NEXT_DUE = """

@@ -87,7 +87,7 @@ outbox = Table(
     Column("cancels", Boolean, nullable=False),
     Column("backfill", Boolean, nullable=False),  # initial sync, horizon, resync: last in line
     Column("after_uid", Text),  # wait until this key of the same event was accepted
-    Column("attempted", Boolean, nullable=False),  # this or replaced content may have been applied
+    Column("attempted", Integer, nullable=False),  # requests of this key that may have been applied
     Column("in_flight", Boolean, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_attempt_ms", BigInteger, nullable=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from connector.domain.errors import NotFound, RequestRefused
+from connector.domain.errors import NotFound, RequestRefused, ResyncRequired, RetryLater
 from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
 from connector.domain.occurrences import (
     Answers,
@@ -32,7 +33,9 @@ T = TypeVar("T")
 SERIES_AT_ONCE = 4
 """More touched series than this are cheaper to read in one listing of the window than one by one."""
 CONFIRM_AT_MOST = 10
-"""Absent occurrences of one living series that are asked for by id; of more, the rule itself must have changed."""
+"""Absent occurrences of one living series that are asked for by id; of more, its rule must have changed."""
+LISTED_AGAIN = 3
+"""So often a full listing begins again within one reading if Google cuts it off with a 410."""
 _PARALLEL = 8
 _EDGE = timedelta(seconds=1)
 """Google's lower bound is exclusive on the end: a moment earlier, so that nothing of no length falls between."""
@@ -96,7 +99,7 @@ async def read_everything(
     """List the calendar in full and compare: a difference, never a wipe."""
     # The zone is known only from the answer: two days more than enough cover every zone there is.
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    everything = await seller.reader.list_all(day - timedelta(days=seller.past_days + 2))
+    everything = await _list_all(seller, day - timedelta(days=seller.past_days + 2))
     zone = zone_named(everything.time_zone)
     window = window_at(now, zone, seller.past_days, seller.future_days)
     listing = await seller.reader.list_window(window.start - _EDGE, window.end)
@@ -108,9 +111,23 @@ async def read_everything(
     outcome = resolve_full(
         everything.items, shown, Memory(known.values()), window, zone, unreadable
     )
-    findings = (*outcome.findings, *await _explain_absence(seller, outcome, everything.items))
+    findings = (*outcome.findings, *await _explain_absence(seller, outcome, everything.items, window))
     backfill = frozenset(_id(finding) for finding in findings)
     return Reading(everything, window, zone, findings, backfill, True, malformed)
+
+
+async def _list_all(seller: Seller, time_min: datetime) -> Listing:
+    """The full listing, begun again where Google drops it half-way (410): retried, never fatal."""
+    for _ in range(LISTED_AGAIN - 1):
+        with contextlib.suppress(ResyncRequired):
+            return await seller.reader.list_all(time_min)
+    try:
+        return await seller.reader.list_all(time_min)
+    except ResyncRequired as required:
+        raise RetryLater(
+            f"user {seller.name}: Google cut off the full listing {LISTED_AGAIN} times;"
+            " nothing was taken from it, it is tried again"
+        ) from required
 
 
 async def _remembered(state: State, calendar: CalendarState, items: Iterable[Item]) -> list[Known]:
@@ -178,28 +195,37 @@ async def _list_gaps(
 
 
 async def _explain_absence(
-    seller: Seller, outcome: Outcome, everything: Iterable[Item]
+    seller: Seller, outcome: Outcome, everything: Iterable[Item], window: Window
 ) -> list[Finding]:
     """Ask Google what became of what a complete listing lacks: whole series by their master, the rest by id."""
     listed = {item.id for item in everything}
-    by_series: dict[EventId | None, list[Known]] = defaultdict(list)
-    for row in outcome.unexplained:
-        by_series[row.series_id].append(row)
     findings: list[Finding] = []
-    ask: list[Known] = by_series.pop(None, [])
-    for series_id, rows in by_series.items():
-        if series_id in listed:
-            if len(rows) <= CONFIRM_AT_MOST:
-                ask += rows
-            else:
-                findings += [Gone(row.key) for row in rows]
-            continue
-        master = await _get(seller, series_id) if series_id is not None else None
-        if isinstance(master, Event):
+    ask: list[Known] = []
+    for series_id, rows in _by_series(outcome.unexplained).items():
+        if series_id is None:
+            ask += rows
+        elif series_id in listed:
+            inside = [row for row in rows if window.overlaps(row.start, row.end)]
+            if len(inside) > CONFIRM_AT_MOST:
+                findings += [Gone(row.key) for row in inside]
+                # Outside the window nothing was listed, so nothing follows from absence there.
+                rows = [row for row in rows if not window.overlaps(row.start, row.end)]
             ask += rows
         else:
-            findings += [_gone(row, master) for row in rows]
+            master = await _get(seller, series_id)
+            # Without any master, it may be somebody's who is invited to single occurrences only.
+            if isinstance(master, Event) or (master is None and len(rows) <= CONFIRM_AT_MOST):
+                ask += rows
+            else:
+                findings += [_gone(row, master) for row in rows]
     return findings + await _confirm(seller, ask)
+
+
+def _by_series(rows: Iterable[Known]) -> dict[EventId | None, list[Known]]:
+    groups: dict[EventId | None, list[Known]] = defaultdict(list)
+    for row in rows:
+        groups[row.series_id].append(row)
+    return groups
 
 
 def _gone(row: Known, master: Tombstone | None) -> Gone:
@@ -210,7 +236,26 @@ def _gone(row: Known, master: Tombstone | None) -> Gone:
 
 
 async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
-    """Ask for each by id, before anything is cancelled for being absent."""
+    """Ask what became of each before anything is cancelled for being absent: many of one series in one listing."""
+    findings: list[Finding] = []
+    by_id: list[Known] = []
+    for series_id, group in _by_series(rows).items():
+        if series_id is None or len(group) <= CONFIRM_AT_MOST:
+            by_id += group
+            continue
+        days = Window(min(row.start for row in group), max(row.end for row in group) + _EDGE)
+        listings, _ = await _list_each(seller, [series_id], days)
+        shown = {k: v for listing in listings for k, v in _occurrences(listing.items).items()}
+        absent = [row for row in group if row.key.event_id not in shown]
+        findings += [Seen(shown[row.key.event_id]) for row in group if row not in absent]
+        if len(absent) <= CONFIRM_AT_MOST:
+            by_id += absent
+        else:
+            findings += [Gone(row.key, confirmed=bool(listings)) for row in absent]
+    return findings + await _confirm_each(seller, by_id)
+
+
+async def _confirm_each(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
 
     async def one(row: Known) -> Finding | None:
         try:

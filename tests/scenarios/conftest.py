@@ -7,7 +7,10 @@ import pytest
 
 from connector.simulator.google import Calendar
 from tests.office import Office, open_office
-from tests.scenarios.steps import Clock
+
+pytest.register_assert_rewrite("tests.scenarios.steps")
+
+from tests.scenarios.steps import Clock  # noqa: E402
 
 
 @pytest.fixture

@@ -75,16 +75,18 @@ CHANGES = {"changes": 1}
 SERIES = {"changes": 1, "instances": 1}
 """What an edit of one series may cost: the feed, and that series over the window."""
 FULL = {"listing": 1, "window": 1}
+RESYNC = {**CHANGES, **FULL}
+"""What the increment says makes a full listing necessary."""
 
 
 async def cycle(office: Office, *, exit_status: int = 0) -> Settled:
     """One cycle of all sellers: everything that was sent changed something, and nothing was sent twice."""
     before = {name: office.held(name) for name in office.sellers}
-    sent, asked = len(office.upserts()), len(office.google.log)
+    sent, asked = len(written(office)), len(office.google.log)
     summary = await office.once()
     assert summary.exit_status == exit_status, summary
     done = Settled(
-        office.upserts()[sent:],
+        written(office)[sent:],
         [entry for entry in office.google.log[asked:] if entry.route != "token"],
     )
     changed = {
@@ -101,6 +103,17 @@ async def cycle(office: Office, *, exit_status: int = 0) -> Settled:
     assert office.salesloft.overlaps == []
     assert office.salesloft.stale_writes == []
     return done
+
+
+def written(office: Office) -> list[dict[str, Any]]:
+    """All bodies that Salesloft was sent so far, one by one or in bulk, in order."""
+    bodies: list[dict[str, Any]] = []
+    for entry in office.salesloft.log:
+        if entry.body is not None and entry.route == "events.upsert":
+            bodies.append(dict(entry.body))
+        elif entry.body is not None and entry.route == "bulk.data.create":
+            bodies += entry.body["data"]
+    return bodies
 
 
 async def settle(

@@ -10,7 +10,7 @@ from connector.simulator.google import Calendar
 from tests.office import Office
 from tests.scenarios.steps import (
     CHANGES,
-    FULL,
+    RESYNC,
     PROSPECT,
     SERIES,
     SPRING,
@@ -269,11 +269,11 @@ async def test_the_calendar_gets_another_zone(office: Office, pam: Calendar, zon
         pam.create("Near the end", end + timedelta(hours=hours))
     await begin(office)
     pam.set_time_zone(zone)
-    done = await settle(office, asked=FULL)
+    done = await settle(office, asked=RESYNC)
     assert sum(body["all_day"] for body in done.alive) == 4
     assert done.cancelled == []
     pam.set_time_zone("America/New_York")
-    done = await settle(office, asked=FULL)
+    done = await settle(office, asked=RESYNC)
     assert sum(body["all_day"] for body in done.alive) == 4
 
 

@@ -28,8 +28,7 @@ sed 's/^/log /' /tmp/initial.out
 systemctl start $unit
 fact start.status $?
 fact start.active "$(property $unit ActiveState)"
-until_true "[ \$(logged $unit calendar_read) -ge 1 ]"
-until_true "property $unit StatusText | grep -q polls"
+until_true "property $unit StatusText | grep -q '[1-9] polls'"
 fact status.text "$(property $unit StatusText)"
 pid=$(property $unit MainPID)
 fact process.user "$(ps -o user= -p "$pid")"
@@ -58,6 +57,9 @@ fact stop.exit "$(property $unit ExecMainStatus)"
 /opt/gcal-salesloft/bin/gcal-salesloft run --config $etc --once >/tmp/again.out 2>&1
 fact by.hand.again.status $?
 sed 's/^/log /' /tmp/again.out
+systemctl start $unit
+fact again.status $?
+systemctl stop $unit
 
 systemctl start $one
 fact one.status $?

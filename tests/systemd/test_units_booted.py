@@ -78,6 +78,15 @@ def test_start_waits_for_ready(facts: dict[str, str]) -> None:
     assert (facts["start.status"], facts["start.active"]) == ("0", "active")
 
 
+def test_a_state_made_by_hand_is_taken_over_and_given_back(facts: dict[str, str]) -> None:
+    assert facts["by.hand.status"] == "0"
+    assert facts["process.uid"] == facts["state.file.owner"]
+    assert facts["status.command"].startswith("pam: ok")
+    assert facts["second.run.status"] == "1"  # the state has one process at a time
+    assert facts["by.hand.again.status"] == "0"
+    assert facts["again.status"] == "0"
+
+
 def test_status_shows_how_it_stands(facts: dict[str, str]) -> None:
     assert re.fullmatch(r"1 users?, \d+ polls?, 0 waiting, 0 refused", facts["status.text"])
 

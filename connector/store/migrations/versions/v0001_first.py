@@ -156,7 +156,7 @@ def upgrade() -> None:
         sa.Column("cancels", sa.Boolean(), nullable=False),
         sa.Column("backfill", sa.Boolean(), nullable=False),
         sa.Column("after_uid", sa.Text(), nullable=True),
-        sa.Column("attempted", sa.Boolean(), nullable=False),
+        sa.Column("attempted", sa.Integer(), nullable=False),
         sa.Column("in_flight", sa.Boolean(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("next_attempt_ms", sa.BigInteger(), nullable=False),
