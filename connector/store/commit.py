@@ -188,10 +188,10 @@ def _apply(
             remember(connection, cycle.calendar, known)
         case Withdraw(key, stays):
             delete(connection, "outbox", cycle.calendar, key)
+            delete(connection, "dead_letters", cycle.calendar, key)
             if stays is not None:
                 remember(connection, cycle.calendar, stays)
             else:
-                delete(connection, "dead_letters", cycle.calendar, key)
                 delete(connection, "occurrences", cycle.calendar, key)
 
 

@@ -14,7 +14,13 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
-from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, Fingerprint, to_millis
+from connector.domain.mapping import (
+    CANCELLED,
+    CANCELLED_AND_BLANKED,
+    UNCERTAIN,
+    Fingerprint,
+    to_millis,
+)
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 
@@ -82,6 +88,8 @@ _NEXT_DUE = """
       AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
                       AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)
+      AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = outbox.calendar_id AND n.attempts >= :most
+                      AND n.event_id = outbox.event_id AND n.ical_uid = outbox.after_uid)
 """
 
 
@@ -170,13 +178,13 @@ def _to_row(row: tuple[Any, ...]) -> Row:
 
 
 def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Salesloft holds these contents now. Newer content of a key stays in line, and has not been tried yet."""
+    """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same."""
     for row in rows:
         key = _parameters(row)
         settled = connection.execute(
             "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
-            " AND updated_ms = :updated",
-            key,
+            " AND (updated_ms = :updated OR fingerprint = :fingerprint)",
+            {**key, "fingerprint": row.fingerprint},
         ).rowcount
         if not settled:
             connection.execute(
@@ -222,17 +230,14 @@ def settle_refused(
 ) -> bool:
     """A lasting refusal: a dead letter, unless newer content waits already. True if it became one."""
     key = _parameters(row)
+    release(connection, [row])
+    _note_uncertain(connection, key)
     refused = connection.execute(
         "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
         " AND updated_ms = :updated",
         key,
     ).rowcount
     if not refused:
-        connection.execute(
-            "UPDATE outbox SET in_flight = 0"
-            " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
-            key,
-        )
         return False
     connection.execute(
         """INSERT INTO dead_letters (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, status,
@@ -255,10 +260,22 @@ def settle_refused(
     return True
 
 
+def _note_uncertain(connection: sqlite3.Connection, key: dict[str, Any]) -> None:
+    """This content was refused, but what was sent of the key before, without an answer, may have been applied."""
+    connection.execute(
+        """UPDATE occurrences SET accepted = :uncertain
+           WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid AND EXISTS (
+               SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar AND b.event_id = :event
+               AND b.ical_uid = :uid AND b.updated_ms = :updated AND b.attempted > 0)""",
+        {**key, "uncertain": UNCERTAIN},
+    )
+
+
 def release(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
-    """Give claimed rows back as they were: nothing was decided about them."""
+    """Give claimed rows back as they were: this request surely changed nothing."""
     connection.executemany(
-        "UPDATE outbox SET in_flight = 0 WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+        "UPDATE outbox SET in_flight = 0, attempted = max(attempted - 1, 0)"
+        " WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
         [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows],
     )
 

@@ -135,7 +135,7 @@ class Company:
 
     def _await(self, what: Coroutine[Any, Any, T]) -> T:
         loop = event_loop()
-        return loop.run_until_complete(asyncio.wait_for(what, 60))
+        return loop.run_until_complete(asyncio.wait_for(what, 20))
 
     # What people do; everything else they do is in the calendars themselves
 
@@ -317,6 +317,7 @@ class Company:
     def quiet(self) -> None:
         """After one quiet poll Salesloft equals the policy of Google's truth; one more poll sends nothing."""
         self.calm()
+        self.pass_time(minutes=20)  # whatever backs off for a while has done so
         before = {name: self.held(name) for name in self.office.sellers}
         sent = len(self.office.salesloft.log)
         reports = self.poll()

@@ -83,6 +83,8 @@ def wanted_of(seen: Occurrence, calendar: Calendar, rules: Rules) -> Wanted | No
     people = [g.email for g in seen.attendees if not g.resource and not g.is_self and g.email]
     host = seen.organizer or ""
     hosts = [seen.creator or "" if below(host, "calendar.google.com") else host]
+    # The calendar's own address is `self`, never external, whatever the configuration says.
+    hosts = [email for email in hosts if email.casefold() not in calendar.own_addresses]
     text = {
         "title": seen.summary or "",
         "description": seen.description or "",

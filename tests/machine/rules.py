@@ -441,7 +441,9 @@ class CalendarMachine(RuleBasedStateMachine):
 
     @rule(w=who)
     def google_forgets_deletions(self, w: int) -> None:
+        # Only together: a token is not valid any longer than the deletions that it would have to tell of.
         self.calendar(w).purge_tombstones()
+        self.calendar(w).expire_tokens()
 
     @rule(w=who, on=st.booleans(), late=st.booleans())
     def quirks(self, w: int, on: bool, late: bool) -> None:
