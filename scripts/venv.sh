@@ -13,7 +13,7 @@ STAMP=.venv/.made-from
 WANTED=$({ cat requirements-dev.lock scripts/venv.sh && sed "/^\[tool/,\$d" pyproject.toml && pwd; } | sha256sum)
 fits() {
     [ -x .venv/bin/python ] && [ "$(cat "$STAMP" 2>/dev/null)" = "$WANTED" ] &&
-        { [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V)" = "$(.venv/bin/python -V)" ]; }
+        { [ -z "${PYTHON:-}" ] || [ "$("$PYTHON" -V 2>/dev/null)" = "$(.venv/bin/python -V)" ]; }
 }
 fits && exit 0
 # Two makes at once: the second waits, and then finds it made.

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,12 @@ class Office:
         """What Salesloft holds of a seller."""
         return self.salesloft.events(f"external_{guid_of(name)}")
 
+    def set_stored_time(self, name: str, later: datetime) -> None:
+        """Salesloft holds a later `updated_at` of everything of a seller than was ever sent."""
+        rows = self.salesloft.team_of(guid_of(name)).calendars[f"external_{guid_of(name)}"]
+        for key, row in rows.items():
+            rows[key] = replace(row, event=replace(row.event, updated_at=later))
+
     def alive(self, name: str) -> dict[tuple[str, str], StoredEvent]:
         return {k: e for k, e in self.held(name).items() if e.status != "cancelled"}
 
@@ -160,7 +166,8 @@ class Office:
             "attendees": frozenset(),
         }
         if role == "freeBusyReader":
-            return facts | {"transparency": "opaque"}
+            # Who declined is a detail and withheld; whether the event blocks the slot is not.
+            return facts | {"transparency": seen.transparency}
         if self._shown_in_full(seen):
             facts |= {
                 "title": seen.summary or "",

@@ -153,7 +153,7 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
     if verdict.disclosure is Disclosure.NOTHING:
         return _decide_gone(ground, None, known, withheld=True)
     content = content_of(
-        event, verdict, ground.rules, ground.zone, attendees_known=bool(known and known.prospect)
+        event, verdict, ground.rules, ground.zone, attendees_known=_list_is_held(known)
     )
     if not _concerns(ground.window, content, known):
         return _never_heard_of(known) if known and known.alive else None
@@ -231,8 +231,20 @@ def _remember(planned: Known, known: Known) -> Remember | None:
     return Remember(planned) if planned != known else None
 
 
+def _list_is_held(known: Known | None) -> bool:
+    """True if Salesloft holds a complete list of attendees, which one that was cut off must not replace."""
+    return (
+        known is not None
+        and known.prospect
+        and known.accepted not in (None, CANCELLED_AND_BLANKED)
+        and not hides(known.accepted)
+    )
+
+
 def _complete(wanted: Fingerprint, known: Known | None) -> Fingerprint:
     """Where the list of attendees was cut off, what Salesloft holds of it stays, and so does its fingerprint."""
+    if known and known.attempted:
+        return wanted  # which list it holds is not certain
     if wanted.endswith(".-") and known and known.accepted and "." in known.accepted:
         return Fingerprint(wanted.removesuffix("-") + known.accepted.partition(".")[2])
     return wanted

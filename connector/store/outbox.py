@@ -50,6 +50,8 @@ class Row:
     attempts: int
     lane: Lane
     queued_ms: int
+    ignored: bool = False
+    """Salesloft ignored it once already, because what it holds says a later time."""
 
 
 _READY = """
@@ -74,7 +76,7 @@ _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
     turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, lane, past ORDER BY nearness) AS turn
               FROM ready)
-    SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, attempts, lane, queued_ms
+    SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, attempts, lane, queued_ms, ignored
     FROM turns ORDER BY lane, past, turn, nearness LIMIT :limit
 """  # noqa: S608  # a constant
 
@@ -174,6 +176,7 @@ def _to_row(row: tuple[Any, ...]) -> Row:
         attempts=row[6],
         lane=Lane(row[7]),
         queued_ms=row[8],
+        ignored=bool(row[9]),
     )
 
 
@@ -203,6 +206,37 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
                                           AND b.event_id = :event AND b.ical_uid = :uid))""",
             {**key, "fingerprint": row.fingerprint, "alive": not cancelled, "settled": settled},
         )
+
+
+def settle_ignored(
+    connection: sqlite3.Connection, row: Row, stored_at: datetime, payload: bytes
+) -> None:
+    """Salesloft ignored this content for a later time that it holds: once more, with a time just above that.
+
+    `payload` is the content with that time. Newer content waits already: it is judged by its own answer.
+    """
+    parameters = {**_parameters(row), "above": to_millis(stored_at) + 1, "payload": payload}
+    connection.execute(
+        """UPDATE outbox SET in_flight = 0, ignored = (updated_ms = :updated),
+               payload = CASE WHEN updated_ms = :updated THEN :payload ELSE payload END,
+               updated_ms = CASE WHEN updated_ms = :updated THEN :above ELSE updated_ms END
+           WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+        parameters,
+    )
+    _raise_time(connection, parameters)
+
+
+def note_stored_time(connection: sqlite3.Connection, row: Row, stored_at: datetime) -> None:
+    """Salesloft keeps a later time than was sent: the next content must be later still."""
+    _raise_time(connection, {**_parameters(row), "above": to_millis(stored_at)})
+
+
+def _raise_time(connection: sqlite3.Connection, parameters: dict[str, Any]) -> None:
+    connection.execute(
+        """UPDATE occurrences SET updated_ms = max(updated_ms, :above)
+           WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+        parameters,
+    )
 
 
 def settle_later(

@@ -49,7 +49,7 @@ _ENQUEUE = """
         updated_ms = excluded.updated_ms, fingerprint = excluded.fingerprint, payload = excluded.payload,
         start_ms = excluded.start_ms, end_ms = excluded.end_ms, prospect = excluded.prospect,
         cancels = excluded.cancels, backfill = min(outbox.backfill, excluded.backfill),
-        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL,
+        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL, ignored = 0,
         held_id = excluded.held_id
 """
 """One row per occurrence: newer content replaces what waits; what was tried before stays marked as tried."""

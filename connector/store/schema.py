@@ -93,6 +93,7 @@ outbox = Table(
     Column("next_attempt_ms", BigInteger, nullable=False),
     Column("queued_ms", BigInteger, nullable=False),
     Column("last_error", Text),
+    Column("ignored", Boolean, nullable=False, server_default=false()),  # once, for its time
     Column(
         "held_id", Integer, ForeignKey("held.id")
     ),  # part of a difference that a human must release

@@ -157,8 +157,21 @@ class State:
     async def unsettled(self, calendars: Sequence[int], now: datetime) -> list[outbox.Row]:
         return await self._database.run(lambda c: outbox.unsettled(c, calendars, now))
 
-    async def settle_accepted(self, settled: Sequence[outbox.Row]) -> None:
-        await self._database.run(lambda c: outbox.settle_accepted(c, settled))
+    async def settle_accepted(
+        self, settled: Sequence[outbox.Row], stored_at: datetime | None = None
+    ) -> None:
+        """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            outbox.settle_accepted(connection, settled)
+            if stored_at is not None:
+                for row in settled:
+                    outbox.note_stored_time(connection, row, stored_at)
+
+        await self._database.run(write)
+
+    async def settle_ignored(self, row: outbox.Row, stored_at: datetime, payload: bytes) -> None:
+        await self._database.run(lambda c: outbox.settle_ignored(c, row, stored_at, payload))
 
     async def settle_later(self, row: outbox.Row, next_attempt: datetime, error: str) -> None:
         await self._database.run(

@@ -21,6 +21,7 @@ from connector.salesloft import Lease, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
 from connector.store.outbox import Row
+from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.bulk import TeamBulk
 from connector.sync.fields import DROPPABLE, without
 
@@ -218,7 +219,11 @@ class TeamDelivery:
             self.wake()
 
     async def _accept(self, row: Row, answer: UpsertAnswer) -> None:
-        await self.state.settle_accepted([row])
+        ignored = ignored_because(row.payload, answer.data)
+        if ignored is not None:
+            await self._repeat_or_bury(row, ignored, answer)
+            return
+        await self.state.settle_accepted([row], later_than_sent(row.payload, answer.data))
         self.tally.accepted += 1
         if self._parked.since is not None:
             self._parked = _Parked()
@@ -230,6 +235,17 @@ class TeamDelivery:
             upsert_type=answer.upsert_type,
             request_id=answer.request_id,
         )
+
+    async def _repeat_or_bury(self, row: Row, stored_at: datetime, answer: UpsertAnswer) -> None:
+        """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
+        if not row.ignored:
+            _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
+            await self.state.settle_ignored(row, stored_at, with_time_above(row.payload, stored_at))
+            return
+        reason = "ignored: Salesloft keeps other content under a later updated_at"
+        if await self.state.settle_refused(row, 201, reason, answer.request_id, self.clock()):
+            self.tally.refused += 1
+            _log.error("dead_letter", event_id=row.key.event_id, message=reason)
 
     async def _try_later(self, row: Row, later: RetryLater) -> None:
         ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(row.attempts, 10))

@@ -64,6 +64,9 @@ class OneEvent(RuleBasedStateMachine):
         self.clean = True
         """No answer was lost or refused: what was accepted is what Salesloft holds."""
         self.whole_list: tuple[PayloadAttendee, ...] | None = None
+        """The last complete list that was polled, while the event was shown in full."""
+        self.delivered_list: tuple[PayloadAttendee, ...] | None = None
+        """The same, once Salesloft held it at quiet."""
         self.withheld = False
 
     def teardown(self) -> None:
@@ -140,10 +143,12 @@ class OneEvent(RuleBasedStateMachine):
         shown = classify(self.event, RULES, known_prospect=known)
         self.withheld = shown.disclosure is not Disclosure.FULL
         if self.withheld:
-            self.whole_list = None
+            self.whole_list = self.delivered_list = None
         elif not self.event.attendees_omitted:
             text = content_of(self.event, shown, RULES, ZONE).text
             assert text is not None
+            if self.whole_list != text.attendees:
+                self.delivered_list = None
             self.whole_list = text.attendees
 
     @rule(limit=st.integers(1, 2))
@@ -254,10 +259,11 @@ class OneEvent(RuleBasedStateMachine):
         assert held["title"] == self.event.summary
         assert held["organizer"] == "pam@example.com"
         listed = sorted(one["email"] for one in held["attendees"])
-        if self.whole_list is not None:
-            assert listed == sorted(one.email for one in self.whole_list)
-        else:
+        if not self.event.attendees_omitted:
             assert listed == sorted(one.email or "" for one in self.event.attendees)
+            self.delivered_list = self.whole_list
+        elif self.delivered_list is not None:
+            assert listed == sorted(one.email for one in self.delivered_list)
 
     def passed(self, held: Fields) -> bool:
         """It lies before the window: history is not rewritten."""

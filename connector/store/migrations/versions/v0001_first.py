@@ -162,6 +162,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_ms", sa.BigInteger(), nullable=False),
         sa.Column("queued_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("ignored", sa.Boolean(), server_default=sa.text("0"), nullable=False),
         sa.Column("held_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["calendar_id"],
