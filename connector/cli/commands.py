@@ -35,6 +35,11 @@ DebugOption = Annotated[
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
+UserOption = Annotated[
+    str | None, typer.Option("--user", metavar="NAME", help="Only this user (the file's stem).")
+]
+EverythingOption = Annotated[bool, typer.Option("--all", help="All of them.")]
+EventsArgument = Annotated[list[str] | None, typer.Argument(metavar="[EVENT_ID]...")]
 HeldArgument = Annotated[
     list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers that `held list` shows.")
 ]
@@ -155,6 +160,70 @@ def held_discard(
     from connector.cli import held as command
 
     exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=False)))
+
+
+letters = typer.Typer(
+    help="What Salesloft refused for good, why, and how to replay it.", no_args_is_help=True
+)
+app.add_typer(letters, name="dead-letters")
+
+
+@letters.command("list")
+def letters_list(
+    config: ConfigOption, user: UserOption = None, as_json: JsonOption = False
+) -> None:
+    """List what was refused, with Salesloft's reason and request id."""
+    from connector.cli import dead_letters as command
+
+    exit_with(lambda: asyncio.run(command.show_all(config, user=user, as_json=as_json)))
+
+
+@letters.command("show")
+def letters_show(
+    config: ConfigOption,
+    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID")],
+    user: UserOption = None,
+) -> None:
+    """Show one as JSON, with what was sent."""
+    from connector.cli import dead_letters as command
+
+    exit_with(lambda: asyncio.run(command.show_one(config, event_id=event_id, user=user)))
+
+
+@letters.command("retry")
+def letters_retry(
+    config: ConfigOption,
+    events: EventsArgument = None,
+    everything: EverythingOption = False,
+    user: UserOption = None,
+) -> None:
+    """Put dead letters in line again: the daemon, or the next run, sends them."""
+    from connector.cli import dead_letters as command
+
+    chosen = list(events or ())
+    exit_with(
+        lambda: asyncio.run(
+            command.decide(config, events=chosen, everything=everything, user=user, retry=True)
+        )
+    )
+
+
+@letters.command("discard")
+def letters_discard(
+    config: ConfigOption,
+    events: EventsArgument = None,
+    everything: EverythingOption = False,
+    user: UserOption = None,
+) -> None:
+    """Drop dead letters; the same content is not sent again unless the event changes."""
+    from connector.cli import dead_letters as command
+
+    chosen = list(events or ())
+    exit_with(
+        lambda: asyncio.run(
+            command.decide(config, events=chosen, everything=everything, user=user, retry=False)
+        )
+    )
 
 
 @app.command()

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
 
 from connector.cli.demo_company import DOMAIN, FUTURE_DAYS, PAST_DAYS, Seller
 from connector.cli.demo_control import Control, Facts
@@ -181,8 +180,3 @@ def _moment(text: str, seller: Seller) -> datetime:
 
 def _midnight(day: date, seller: Seller) -> datetime:
     return datetime.combine(day, time.min, seller.zone).astimezone(UTC)
-
-
-def alive(event: dict[str, Any]) -> bool:
-    """Whether Salesloft holds it as a meeting that takes place."""
-    return bool(event["status"] != "cancelled")

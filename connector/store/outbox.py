@@ -27,6 +27,8 @@ from connector.domain.plan import Key
 SOON = timedelta(hours=24)
 BEYOND = timedelta(days=2)
 """Changes to what starts sooner go one by one even in masses: somebody waits for them."""
+LONGEST_WAIT = timedelta(hours=1)
+"""No row waits longer for its next attempt; a time further ahead was set before the clock went back."""
 
 
 class Lane(IntEnum):
@@ -60,31 +62,32 @@ _READY = """
                      WHEN b.prospect OR b.cancels THEN 2
                      ELSE 3 END AS lane,
            b.end_ms <= :now AS past,
-           CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness
+           CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness,
+           EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
+                   AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
     FROM outbox b
     WHERE b.calendar_id IN (SELECT value FROM json_each(:calendars))
-      AND NOT b.in_flight AND b.held_id IS NULL AND b.next_attempt_ms <= :due
+      AND NOT b.in_flight AND b.held_id IS NULL
+      AND (b.next_attempt_ms <= :due OR b.next_attempt_ms > :late)
       AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
-      AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
-                      AND n.event_id = b.event_id AND n.ical_uid = b.after_uid)
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
                       AND d.event_id = b.event_id AND d.ical_uid = b.after_uid)
 """
-"""Rows that may be sent now. Running and coming occurrences by their start, then the past, latest first."""
+"""Rows whose time has come; `blocked` ones wait for another key of their event. Running and coming occurrences by their start, then the past, latest first."""
 
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
-    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, lane, past ORDER BY nearness) AS turn
-              FROM ready)
+    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness) AS turn
+              FROM ready WHERE :blocked_too OR NOT blocked)
     SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, attempts, lane, queued_ms, ignored
-    FROM turns ORDER BY lane, past, turn, nearness LIMIT :limit
+    FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit
 """  # noqa: S608  # a constant
 
 _CLAIM = """UPDATE outbox SET in_flight = 1, attempted = attempted + 1
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
 
 _NEXT_DUE = """
-    SELECT min(next_attempt_ms), count(*) FROM outbox
+    SELECT min(CASE WHEN next_attempt_ms > :late THEN 0 ELSE next_attempt_ms END), count(*) FROM outbox
     WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
       AND attempts < :most
       AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
@@ -113,9 +116,11 @@ def claim(
             "calendars": json.dumps(list(calendars)),
             "now": to_millis(now),
             "due": to_millis(now),
+            "late": to_millis(now + LONGEST_WAIT),
             "soon": to_millis(now + SOON),
             "beyond": to_millis(now + BEYOND),
             "spare": spare_bulk,
+            "blocked_too": False,
             "limit": limit,
         },
     )
@@ -142,6 +147,7 @@ def waiting(
         "calendars": json.dumps(list(calendars)),
         "most": most_attempts or 2**62,
         "now": to_millis(now),
+        "late": to_millis(now + LONGEST_WAIT),
         "beyond": to_millis(now + BEYOND),
         "spare": spare_bulk,
     }
@@ -157,9 +163,11 @@ def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: dat
             "calendars": json.dumps(list(calendars)),
             "now": to_millis(now),
             "due": 2**62,
+            "late": 2**62,
             "soon": to_millis(now + SOON),
             "beyond": 0,
             "spare": False,
+            "blocked_too": True,
             "limit": -1,
         },
     )
@@ -320,6 +328,10 @@ def release_all(connection: sqlite3.Connection) -> None:
         """UPDATE outbox SET in_flight = 0 WHERE in_flight AND NOT EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)"""
+    )
+    # What the last process gave up on is tried afresh.
+    connection.execute(
+        "UPDATE outbox SET attempts = 0, next_attempt_ms = 0 WHERE attempts > 0 AND NOT in_flight"
     )
 
 

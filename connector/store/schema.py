@@ -121,6 +121,7 @@ dead_letters = Table(
     Column("reason", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("at_ms", BigInteger, nullable=False),
+    Column("discarded", Boolean, nullable=False, server_default=false()),  # by a human
     sqlite_with_rowid=False,
 )
 

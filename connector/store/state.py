@@ -14,6 +14,7 @@ from connector.domain.model import EventId, SyncToken, UserGuid, UserName
 from connector.domain.plan import Key, Known
 from connector.domain.window import Window
 from connector.store import bulk, outbox, rows
+from connector.store import dead_letters as refused_rows
 from connector.store import held as held_rows
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
@@ -242,7 +243,7 @@ class State:
         return await self._database.run(
             lambda c: Backlog(
                 pending=count(c, "outbox", "held_id IS NULL"),
-                dead_letters=count(c, "dead_letters"),
+                dead_letters=count(c, "dead_letters", "NOT discarded"),
                 set_aside=count(c, "set_aside"),
                 held=count(c, "outbox", "held_id IS NOT NULL"),
             )
@@ -283,6 +284,18 @@ class State:
             return _moment(row[0])
 
         return await self._database.run(read)
+
+    async def dead_letters(self) -> list[refused_rows.DeadLetter]:
+        """What Salesloft refused, of all calendars."""
+        return await self._database.run(refused_rows.dead_letters)
+
+    async def retry_dead_letters(
+        self, letters: Sequence[refused_rows.DeadLetter], now: datetime
+    ) -> None:
+        await self._database.run(lambda c: refused_rows.retry(c, letters, now))
+
+    async def discard_dead_letters(self, letters: Sequence[refused_rows.DeadLetter]) -> None:
+        await self._database.run(lambda c: refused_rows.discard(c, letters))
 
     async def release_held(self, ids: Sequence[int]) -> int:
         """Let held differences go out; gives how many rows."""

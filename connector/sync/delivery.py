@@ -20,7 +20,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import Lease, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.outbox import Row
+from connector.store.outbox import LONGEST_WAIT, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.bulk import TeamBulk
 from connector.sync.fields import DROPPABLE, without
@@ -138,8 +138,8 @@ class TeamDelivery:
         if due is None:
             idle = self._flying == 0 and not self._bulk_runs
             return None if until_settled and idle else LOOK_AGAIN
-        if self._parked.until is not None:
-            due = max(due, self._parked.until)
+        if self._parked.until is not None and self._parked.until - now <= PROBE_LATER:
+            due = max(due, self._parked.until)  # further ahead, it was set before the clock went back
         return max(0.0, (due - now).total_seconds())
 
     async def _consider_bulk(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
@@ -252,6 +252,7 @@ class TeamDelivery:
         pause = random.uniform(0, ceiling)  # noqa: S311  # full jitter
         if later.after_seconds is not None:
             pause = max(pause, later.after_seconds)
+        pause = min(pause, LONGEST_WAIT.total_seconds())
         self.tally.retried += 1
         _log.warning(
             "upsert_put_off",

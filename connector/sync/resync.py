@@ -42,13 +42,13 @@ class Resyncs:
         """Raises RetryLater where the next one must wait: ten ran at once, then each waits longer."""
         now = self._clock()
         recent = self._recent[calendar]
-        while recent and now - recent[0] > WITHIN:
-            recent.popleft()
+        while recent and not timedelta(0) <= now - recent[0] <= WITHIN:
+            recent.popleft()  # long ago, or from before the clock went back
         if len(recent) < AT_ONCE:
             self._waits.pop(calendar, None)
             return
         pauses, until = self._waits.setdefault(calendar, (0, now + _pause(0)))
-        if now < until:
+        if now < until <= now + timedelta(seconds=PAUSES_SECONDS[-1]):
             raise RetryLater(
                 f"user {name}: listed in full {len(recent)} times in ten minutes, because Google keeps"
                 f" dropping the sync token; the next time waits until {until:%H:%M:%S} UTC",

@@ -265,11 +265,24 @@ class Company:
 
         return list(await asyncio.gather(*(one(n) for n in range(len(parts.calendars)))))
 
-    @staticmethod
-    async def _deliver(parts: Parts) -> None:
+    async def _deliver(self, parts: Parts) -> None:
+        """As a one-shot, until nothing is left to do; as the daemon, until nothing waits or too much failed."""
+        stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for team in parts.deliveries.values():
-                group.create_task(team.drain(asyncio.Event()))
+                how = team.drain if self._kept is None else team.run
+                group.create_task(how(stopping))
+            if self._kept is not None:
+                await self._settled(parts)
+                stopping.set()
+
+    async def _settled(self, parts: Parts) -> None:
+        ids = [calendar.id for calendar in parts.calendars]
+        enough = len(self.office.salesloft.log) + 150
+        while len(self.office.salesloft.log) < enough:
+            if (await parts.state.backlog(ids)).pending == 0:
+                return
+            await asyncio.sleep(0.001)
 
     # What must be true
 

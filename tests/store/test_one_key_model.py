@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from connector.domain.mapping import PayloadAttendee, content_of
 from connector.domain.model import Event, EventType, ICalUid, Instant, Tombstone
 from connector.domain.plan import Finding, Gone, Ground, Key, Seen
-from connector.domain.policy import Disclosure, classify
+from connector.domain.policy import Disclosure, Verdict, classify
 from connector.domain.window import Window, window_at
 from connector.store import outbox
 from connector.store.outbox import Row
@@ -63,10 +63,10 @@ class OneEvent(RuleBasedStateMachine):
         self.sent: dict[str, tuple[datetime, Fields]] = {}
         self.clean = True
         """No answer was lost or refused: what was accepted is what Salesloft holds."""
+        self.known_prospect = False
+        """As the state knew it at the last poll."""
         self.whole_list: tuple[PayloadAttendee, ...] | None = None
-        """The last complete list that was polled, while the event was shown in full."""
-        self.delivered_list: tuple[PayloadAttendee, ...] | None = None
-        """The same, once Salesloft held it at quiet."""
+        """The complete list that Salesloft held at quiet, as long as no other one was polled."""
         self.withheld = False
 
     def teardown(self) -> None:
@@ -86,6 +86,8 @@ class OneEvent(RuleBasedStateMachine):
     def edit(self, changes: dict[str, Any]) -> None:
         self.now += timedelta(seconds=1)
         changes = dict(changes)
+        if changes.get("ical_uid", self.event.ical_uid) != self.event.ical_uid:
+            self.whole_list = None
         if "days" in changes:
             start = NOW + timedelta(days=changes.pop("days"))
             changes |= {
@@ -122,6 +124,7 @@ class OneEvent(RuleBasedStateMachine):
     def poll(self) -> None:
         self.now += timedelta(seconds=1)
         ground = Ground(CALENDAR, ZONE, self.window, RULES, self.now)
+        self.known_prospect = self.remembered_as_prospect()
         commit(self.state, *self.findings(), ground=ground, now=self.now)
         self.note_text()
         assert count(self.state, "outbox") <= 2  # one row for each key
@@ -132,6 +135,12 @@ class OneEvent(RuleBasedStateMachine):
         keys = self.state.execute("SELECT event_id, ical_uid FROM occurrences").fetchall()
         return [Gone(Key(*key), self.tombstone) for key in keys]
 
+    def remembered_as_prospect(self) -> bool:
+        row = self.state.execute(
+            "SELECT prospect FROM occurrences WHERE ical_uid = ?", (self.event.ical_uid,)
+        ).fetchone()
+        return bool(row and row[0])
+
     def note_text(self) -> None:
         """What a reader of the contract knows about the text after this poll."""
         if not self.alive:
@@ -139,17 +148,12 @@ class OneEvent(RuleBasedStateMachine):
             if body and classify(body, RULES).disclosure is not Disclosure.FULL:
                 self.withheld = True
             return
-        known = self.whole_list is not None
-        shown = classify(self.event, RULES, known_prospect=known)
-        self.withheld = shown.disclosure is not Disclosure.FULL
-        if self.withheld:
-            self.whole_list = self.delivered_list = None
-        elif not self.event.attendees_omitted:
-            text = content_of(self.event, shown, RULES, ZONE).text
-            assert text is not None
-            if self.whole_list != text.attendees:
-                self.delivered_list = None
-            self.whole_list = text.attendees
+        self.withheld = self.verdict().disclosure is not Disclosure.FULL
+        if self.withheld or not self.event.attendees_omitted:
+            self.whole_list = None
+
+    def verdict(self) -> Verdict:
+        return classify(self.event, RULES, known_prospect=self.known_prospect)
 
     @rule(limit=st.integers(1, 2))
     def claim(self, limit: int) -> None:
@@ -233,7 +237,7 @@ class OneEvent(RuleBasedStateMachine):
             if other != key and self.alive:
                 assert held["status"] == "cancelled" or self.passed(held)
         held_now = self.salesloft.held.get(key)
-        shown = classify(self.event, RULES, known_prospect=self.whole_list is not None)
+        shown = self.verdict()
         start, end = self.event.start, self.event.end
         assert isinstance(start, Instant)
         assert isinstance(end, Instant)
@@ -258,12 +262,13 @@ class OneEvent(RuleBasedStateMachine):
     def check_text(self, held: Fields) -> None:
         assert held["title"] == self.event.summary
         assert held["organizer"] == "pam@example.com"
-        listed = sorted(one["email"] for one in held["attendees"])
+        listed = sorted(one["email"] for one in held.get("attendees", ()))
         if not self.event.attendees_omitted:
             assert listed == sorted(one.email or "" for one in self.event.attendees)
-            self.delivered_list = self.whole_list
-        elif self.delivered_list is not None:
-            assert listed == sorted(one.email for one in self.delivered_list)
+            text = content_of(self.event, self.verdict(), RULES, ZONE).text
+            self.whole_list = text.attendees if text else None
+        elif self.whole_list is not None:
+            assert listed == sorted(one.email for one in self.whole_list)
 
     def passed(self, held: Fields) -> bool:
         """It lies before the window: history is not rewritten."""
