@@ -45,8 +45,9 @@ class Known:
 
     `alive`: Salesloft should hold it as not cancelled. `accepted`: what Salesloft last accepted. `pending`: what waits
     in the outbox; `attempted` says that it, or content that it replaced, may have reached Salesloft. `refused`: the
-    content of its dead letter. `accepted` is `UNCERTAIN` where Salesloft may hold what it never answered for. `exposed`: text of it may stand in Salesloft. `prospect`: last planned in full with a
-    complete list of attendees. `updated_at`: the last value used for this key.
+    content of its dead letter. `exposed`: text of it may stand in Salesloft. `prospect`: last planned in full with a
+    complete list of attendees. `updated_at`: the last value used for this key. `accepted` is `UNCERTAIN` where
+    Salesloft may hold content that it never answered for.
     """
 
     key: Key

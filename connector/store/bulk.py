@@ -194,6 +194,12 @@ def hasten(connection: sqlite3.Connection, job: int, now: datetime) -> int:
                WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
             key,
         )
+        # The job's outcome no longer concerns this key: settling it must not touch a request that is in flight.
+        connection.execute(
+            """DELETE FROM bulk_items
+               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
+            key,
+        )
     return len(cursor)
 
 

@@ -73,7 +73,10 @@ _READY = """
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
                       AND d.event_id = b.event_id AND d.ical_uid = b.after_uid)
 """
-"""Rows whose time has come; `blocked` ones wait for another key of their event. Running and coming occurrences by their start, then the past, latest first."""
+"""Rows whose time has come; `blocked` ones wait for another key of their event.
+
+Running and coming occurrences by their start, then the past, latest first.
+"""
 
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
@@ -310,6 +313,15 @@ def _note_uncertain(connection: sqlite3.Connection, key: dict[str, Any]) -> None
                SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar AND b.event_id = :event
                AND b.ical_uid = :uid AND b.updated_ms = :updated AND b.attempted > 0)""",
         {**key, "uncertain": UNCERTAIN},
+    )
+
+
+def retry_now(connection: sqlite3.Connection, calendars: Sequence[int]) -> None:
+    """End every pause between attempts."""
+    connection.execute(
+        "UPDATE outbox SET next_attempt_ms = 0 WHERE next_attempt_ms > 0"
+        " AND calendar_id IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(calendars)),),
     )
 
 

@@ -188,6 +188,10 @@ class State:
             )
         )
 
+    async def retry_now(self, calendars: Sequence[int]) -> None:
+        """What was put off may be tried at once: the service answers again."""
+        await self._database.run(lambda c: outbox.retry_now(c, calendars))
+
     async def release(self, claimed: Sequence[outbox.Row]) -> None:
         await self._database.run(lambda c: outbox.release(c, claimed))
 

@@ -1,9 +1,9 @@
 """Read Salesloft's answer: a success that stored something else is an update that was ignored.
 
 Salesloft ignores an update whose `updated_at` is earlier than the stored one, and answers with success all the same.
-Its stored time may be its own rather than the one that was sent, so this happens to honest updates too; a blanking that
-was ignored would be a leak. Compared is only what a service has no reason to rewrite: times, status, titles, and whether
-a field that was sent blank is blank.
+Its stored time may be its own rather than the one that was sent, so this happens to honest updates too; a blanking
+that was ignored would be a leak. Compared is only what a service has no reason to rewrite: times, status, titles, and
+whether a field that was sent blank is blank.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from connector.store import State
 from connector.store.bulk import LocalJob
 from connector.store.outbox import LONGEST_WAIT, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
+from connector.sync.breaker import Breaker
 from connector.sync.bulk import TeamBulk
 from connector.sync.fields import DROPPABLE, without
 
@@ -34,6 +35,8 @@ LOOK_AGAIN = 2.0
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 60.0
 GIVE_UP_AFTER = 12
 """Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
+GIVE_UP_BROKEN_AFTER = timedelta(minutes=2)
+"""How long a one-shot waits for a Salesloft that answers nothing at all."""
 STATE_PAUSE = 1.0
 """Seconds after which a state that could not be written is tried again."""
 PROBE_FIRST_FOR = timedelta(minutes=5)
@@ -90,11 +93,15 @@ class TeamDelivery:
     tally: Tally = field(default_factory=Tally)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
+    _breaker: Breaker = field(init=False)
     _parked: _Parked = field(default_factory=_Parked)
     _dropped: set[str] = field(default_factory=set)
     _bulk_runs: bool = False
     _bulk_resumed: bool = False
     _spare_bulk: bool = False
+
+    def __post_init__(self) -> None:
+        self._breaker = Breaker(self.clock)
 
     def wake(self) -> None:
         """Something was committed, or an answer came."""
@@ -117,7 +124,7 @@ class TeamDelivery:
                     pause = await self._pause(until_settled=until_settled)
                     if pause is None:
                         return
-                    if pause > 0 or self._flying >= CONCURRENCY:
+                    if pause > 0 or self._flying >= self._room():
                         await _either(self._changed, stopping, pause or None)
                     else:
                         await self._launch(flights, stopping)
@@ -138,9 +145,22 @@ class TeamDelivery:
         if due is None:
             idle = self._flying == 0 and not self._bulk_runs
             return None if until_settled and idle else LOOK_AGAIN
-        if self._parked.until is not None and self._parked.until - now <= PROBE_LATER:
-            due = max(due, self._parked.until)  # further ahead, it was set before the clock went back
+        if until_settled and self._gave_up(now):
+            return None
+        for until in (self._parked.until, self._breaker.until):
+            # Further ahead, it was set before the clock went back.
+            if until is not None and until - now <= PROBE_LATER:
+                due = max(due, until)
         return max(0.0, (due - now).total_seconds())
+
+    def _gave_up(self, now: datetime) -> bool:
+        """A one-shot does not wait for ever for a Salesloft that does not answer."""
+        since = self._breaker.broken_since
+        return since is not None and now - since > GIVE_UP_BROKEN_AFTER and self._flying == 0
+
+    def _room(self) -> int:
+        """How many requests may be in flight: one at a time while it is asked whether an outage is over."""
+        return 1 if self._parked.since is not None or self._breaker.is_open else CONCURRENCY
 
     async def _consider_bulk(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         """Start a bulk job where enough waits that nobody waits for, or go on with one that a crash left."""
@@ -184,7 +204,7 @@ class TeamDelivery:
         if first is None:
             return
         leases = [first]
-        room = 1 if self._parked.since is not None else CONCURRENCY - self._flying
+        room = self._room() - self._flying
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
             leases.append(another)
         claimed, _ = await asyncio.gather(
@@ -225,6 +245,9 @@ class TeamDelivery:
             return
         await self.state.settle_accepted([row], later_than_sent(row.payload, answer.data))
         self.tally.accepted += 1
+        if self._breaker.succeeded():
+            _log.info("team_reachable", team=self.team)
+            await self.state.retry_now(sorted(self.calendars))
         if self._parked.since is not None:
             self._parked = _Parked()
             self.tally.refusal = None
@@ -254,6 +277,8 @@ class TeamDelivery:
             pause = max(pause, later.after_seconds)
         pause = min(pause, LONGEST_WAIT.total_seconds())
         self.tally.retried += 1
+        if later.after_seconds is None and self._breaker.failed():
+            _log.error("team_unreachable", team=self.team, message=str(later))
         _log.warning(
             "upsert_put_off",
             event_id=row.key.event_id,

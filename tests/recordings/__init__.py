@@ -1,0 +1,1 @@
+"""Recorded answers of Google, replayed page by page through the whole connector; skipped without the recordings."""
