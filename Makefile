@@ -1,6 +1,6 @@
 # Every command a developer needs; CI runs the same ones (.ci/run). ARGS goes to the program: make test ARGS="-k window -n0"
 .DEFAULT_GOAL := help
-.PHONY: help demo test storm lint format types imports check wheel lock clean venv
+.PHONY: help demo test storm bench lint format types imports check wheel lock clean venv
 PY := .venv/bin/python
 ARGS ?=
 
@@ -15,6 +15,9 @@ test: venv ## all tests but the long ones
 
 storm: venv ## the long tests: storms, soaks, a real systemd
 	@$(PY) -m pytest -m long $(ARGS)
+
+bench: venv ## the main job in figures
+	@$(PY) -m benchmarks.main_job $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -54,6 +55,10 @@ async def initial_sync(office: Office) -> None:
             print(f"  points against one-by-one upserts: {points / summary.accepted:.4f}")
 
 
+def arrived(office: Office, name: str, event_id: str) -> bool:
+    return any(key[0] == event_id for key in office.held(name))
+
+
 async def freshness(office: Office, rng: Random, edits: int) -> None:
     requests = Requests(office)
     seconds: list[float] = []
@@ -67,7 +72,7 @@ async def freshness(office: Office, rng: Random, edits: int) -> None:
             began = time.perf_counter()
             event_id = calendar.create(f"Edit {number}", start + timedelta(hours=number % 48))
             name = calendar.owner.partition("@")[0]
-            await requests.until(lambda n=name, e=event_id: any(k[0] == e for k in office.held(n)))
+            await requests.until(partial(arrived, office, name, event_id))
             seconds.append(time.perf_counter() - began)
         await daemon.end()
     cuts = statistics.quantiles(seconds, n=20)

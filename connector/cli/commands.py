@@ -47,7 +47,7 @@ HeldArgument = Annotated[
 
 def main() -> None:
     """The console script."""
-    app()
+    app(prog_name="gcal-salesloft")
 
 
 def _version(wanted: bool) -> None:

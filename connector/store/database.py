@@ -81,7 +81,7 @@ class Database:
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
-            failure = _passing(self._name, error)
+            failure = _failure(self._name, error)
             outcomes = [(job, None, failure) for job in jobs]
         for job, result, failed in outcomes:
             job.settle(result, failed)
@@ -90,9 +90,9 @@ class Database:
         self._connection.execute("SAVEPOINT job")
         try:
             result = job.function(self._connection)
-        except sqlite3.OperationalError:
-            raise  # disk full, locked, I/O: the whole group is undone
         except Exception as error:  # handed to the caller that asked
+            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+                raise  # disk full, locked, I/O, damage: the whole group is undone
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, error
@@ -121,7 +121,12 @@ class _Job:
             self.future.set_result(result)
 
 
-def _passing(name: str, error: sqlite3.Error) -> RetryLater:
+def _failure(name: str, error: sqlite3.Error) -> RetryLater | StateUnusable:
+    if type(error) is sqlite3.DatabaseError:
+        return StateUnusable(
+            f"state {name}: damaged ({error}); nothing more is written. Restore a backup, or move the file"
+            " away: the next start builds it anew from Google and Salesloft"
+        )
     return RetryLater(
         f"state {name}: cannot be written now ({error}); nothing is lost, it is tried again."
         " Check the disk's free space and that no other program holds the file."
@@ -144,9 +149,14 @@ def open_database(path: Path) -> Database:
             _check(connection, path)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute("ROLLBACK")
+            connection.execute(
+                "PRAGMA secure_delete = ON"
+            )  # what was withheld since leaves the file
             _migrate(connection)
+            # Only a write tells that it can be written: in WAL mode a lock is given on a read-only file, too.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE alembic_version SET version_num = version_num")
+            connection.execute("ROLLBACK")
         except BaseException:
             connection.close()
             raise
@@ -242,7 +252,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StateUnusable(
-            f"state {path}: damaged ({verdict}); nothing was changed. Restore a backup, or move"
+            f"state {path}: damaged ({' '.join(verdict.split())}); nothing was changed. Restore a backup, or move"
             " the file away: the next start builds it anew from Google and Salesloft"
         )
 

@@ -96,7 +96,7 @@ _NEXT_DUE = """
       AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
                       AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)
-      AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = outbox.calendar_id AND n.attempts >= :most
+      AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = outbox.calendar_id
                       AND n.event_id = outbox.event_id AND n.ical_uid = outbox.after_uid)
 """
 
@@ -144,6 +144,7 @@ def waiting(
 ) -> tuple[int | None, int]:
     """When the next row that is not in flight may be tried (ms; None: there is none), and how many there are.
 
+    A row that waits for another one of its event does not count: that one does, or was given up.
     `most_attempts` leaves out rows that failed as often, `spare_bulk` what the next bulk job will take.
     """
     parameters = {

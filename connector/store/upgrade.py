@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from connector.store import migrations
@@ -28,6 +29,11 @@ def upgrade(connection: sqlite3.Connection) -> None:
         "script_location", str(Path(migrations.__file__).parent).replace("%", "%%")
     )
     config.set_main_option("path_separator", "os")
-    with engine.begin() as wrapped:
-        config.attributes["connection"] = wrapped
-        command.upgrade(config, "head")
+    try:
+        with engine.begin() as wrapped:
+            config.attributes["connection"] = wrapped
+            command.upgrade(config, "head")
+    except DBAPIError as error:
+        if isinstance(error.orig, sqlite3.Error):
+            raise error.orig from None  # without the statement: the caller knows what to make of it
+        raise

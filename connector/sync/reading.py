@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,6 +36,8 @@ CONFIRM_AT_MOST = 10
 """Absent occurrences of one living series that are asked for by id; of more, its rule must have changed."""
 LISTED_AGAIN = 3
 """So often a full listing begins again within one reading if Google cuts it off with a 410."""
+ASKED_FOR = 2
+"""How often Google is asked for an event before its 404 is believed: it may pass (google-calendar.md 3.2)."""
 _PARALLEL = 8
 _EDGE = timedelta(seconds=1)
 """Google's lower bound is exclusive on the end: a moment earlier, so that nothing of no length falls between."""
@@ -111,7 +113,10 @@ async def read_everything(
     outcome = resolve_full(
         everything.items, shown, Memory(known.values()), window, zone, unreadable
     )
-    findings = (*outcome.findings, *await _explain_absence(seller, outcome, everything.items, window))
+    findings = (
+        *outcome.findings,
+        *await _explain_absence(seller, outcome, everything.items, window),
+    )
     backfill = frozenset(_id(finding) for finding in findings)
     return Reading(everything, window, zone, findings, backfill, True, malformed)
 
@@ -144,7 +149,9 @@ async def _ask_series(
         listing = await seller.reader.list_window(window.start - _EDGE, window.end)
         listings, unlisted = [listing], frozenset[EventId]()
     else:
-        listings, unlisted = await _list_each(seller, sorted(touched.series), window)
+        listings, unlisted = await _list_each(
+            seller, sorted(touched.series), window, alive=touched.masters
+        )
     known = {row.key.event_id for series in touched.series for row in memory.by_series[series]}
     shown = {
         event.id: event
@@ -167,13 +174,17 @@ async def _ask_series(
 
 
 async def _list_each(
-    seller: Seller, series: Sequence[EventId], window: Window
+    seller: Seller, series: Sequence[EventId], window: Window, alive: Container[EventId]
 ) -> tuple[list[Listing], frozenset[EventId]]:
+    """The occurrences of each, and those that Google has not. `alive`: their masters were just seen."""
+
     async def one(series_id: EventId) -> Listing | None:
-        try:
-            return await seller.reader.list_occurrences(series_id, window.start - _EDGE, window.end)
-        except NotFound:
-            return None
+        for _ in range(ASKED_FOR if series_id in alive else 1):
+            with contextlib.suppress(NotFound):
+                return await seller.reader.list_occurrences(
+                    series_id, window.start - _EDGE, window.end
+                )
+        return None
 
     answers = await _together([partial(one, series_id) for series_id in series])
     return (
@@ -244,7 +255,7 @@ async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
             by_id += group
             continue
         days = Window(min(row.start for row in group), max(row.end for row in group) + _EDGE)
-        listings, _ = await _list_each(seller, [series_id], days)
+        listings, _ = await _list_each(seller, [series_id], days, alive=(series_id,))
         shown = {k: v for listing in listings for k, v in _occurrences(listing.items).items()}
         absent = [row for row in group if row.key.event_id not in shown]
         findings += [Seen(shown[row.key.event_id]) for row in group if row not in absent]
@@ -256,7 +267,6 @@ async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
 
 
 async def _confirm_each(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
-
     async def one(row: Known) -> Finding | None:
         try:
             found = await _get(seller, row.key.event_id)
@@ -273,10 +283,10 @@ async def _confirm_each(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
 
 
 async def _get(seller: Seller, event_id: EventId) -> Event | Tombstone | None:
-    try:
-        return await seller.reader.get_event(event_id)
-    except NotFound:
-        return None
+    for _ in range(ASKED_FOR):
+        with contextlib.suppress(NotFound):
+            return await seller.reader.get_event(event_id)
+    return None
 
 
 async def _together(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:

@@ -65,9 +65,7 @@ def test_each_field_counts_alone(one: Content, other: Content, data: st.DataObje
 
 
 @given(of=contents, text=texts, other=texts, data=st.data())
-def test_each_text_counts_alone(
-    of: Content, text: Text, other: Text, data: st.DataObject
-) -> None:
+def test_each_text_counts_alone(of: Content, text: Text, other: Text, data: st.DataObject) -> None:
     one = replace(of, text=text)
     name = data.draw(st.sampled_from([field.name for field in fields(Text)]))
     mixed = replace(of, text=replace(text, **{name: getattr(other, name)}))

@@ -38,6 +38,7 @@ from tests.office import KEY, Office, guid_of, open_office
 
 T = TypeVar("T")
 PAST_DAYS, FUTURE_DAYS = 3, 10
+PATIENCE_SECONDS = 12.0
 _MEMORY = Path("/dev/shm")
 _loop: list[asyncio.AbstractEventLoop] = []
 
@@ -135,7 +136,7 @@ class Company:
 
     def _await(self, what: Coroutine[Any, Any, T]) -> T:
         loop = event_loop()
-        return loop.run_until_complete(asyncio.wait_for(what, 20))
+        return loop.run_until_complete(_in_time(what))
 
     # What people do; everything else they do is in the calendars themselves
 
@@ -383,6 +384,24 @@ def _facts(event: Any) -> tuple[Any, ...]:
         event.transparency,
         event.recurring,
     )
+
+
+async def _in_time(what: Coroutine[Any, Any, T]) -> T:
+    """Nothing here takes longer than a moment; what does has hung, and says where."""
+    task = asyncio.ensure_future(what)
+    done, _ = await asyncio.wait({task}, timeout=PATIENCE_SECONDS)
+    if not done:
+        places = [_place(each) for each in asyncio.all_tasks()]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise Broken(f"hung: {sorted(set(places))}")
+    return task.result()
+
+
+def _place(task: asyncio.Task[Any]) -> str:
+    frames = task.get_stack(limit=1)
+    where = f" {Path(frames[-1].f_code.co_filename).name}:{frames[-1].f_lineno}" if frames else ""
+    return f"{task.get_name()}{where}"
 
 
 _made: list[Path] = []

@@ -75,7 +75,7 @@ def test_the_map_has_every_folder_and_no_other() -> None:
     packages = {f"connector/{p.parent.name}/" for p in (ROOT / "connector").glob("*/__init__.py")}
     top = {f"{path.relative_to(ROOT).parts[0]}/" for path in project_files() if path.parent != ROOT}
     assert packages <= mapped
-    assert top - {"connector/", ".ci/", "benchmarks/"} <= mapped
+    assert top - {"connector/", ".ci/"} <= mapped
 
 
 @pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -88,9 +88,7 @@ class Replay:
         if master is None or "recurrence" not in master:
             return _not_found()
         items = [
-            item
-            for item in self._expanded(request)
-            if item.get("recurringEventId") == master["id"]
+            item for item in self._expanded(request) if item.get("recurringEventId") == master["id"]
         ]
         return self._page(request, items, size=50)
 

@@ -77,6 +77,8 @@ SERIES = {"changes": 1, "instances": 1}
 FULL = {"listing": 1, "window": 1}
 RESYNC = {**CHANGES, **FULL}
 """What the increment says makes a full listing necessary."""
+GONE = {"get": 1}
+"""What a full listing lacks is asked for by id, before it is cancelled."""
 
 
 async def cycle(office: Office, *, exit_status: int = 0) -> Settled:

@@ -46,9 +46,7 @@ async def test_what_was_shown_is_blanked_and_shown_again(
     HIDES[name](pam, event)
     done = await settle(office, sent=1, asked=CHANGES)
     assert {key: done.sent[0][key] for key in BLANK} == BLANK
-    pam.edit_one(
-        event, attendees=[PROSPECT], visibility="default", extra={"eventType": "default"}
-    )
+    pam.edit_one(event, attendees=[PROSPECT], visibility="default", extra={"eventType": "default"})
     done = await settle(office, sent=1, asked=CHANGES)
     assert done.sent[0]["title"] == "Pitch"
     assert done.sent[0]["location"] == "Room 1"
@@ -102,9 +100,7 @@ async def test_what_is_never_sent_any_more_is_cancelled_and_blanked(
     assert {key: done.sent[0][key] for key in BLANK} == BLANK
 
 
-async def test_a_domain_becomes_internal_and_is_not_any_more(
-    office: Office, pam: Calendar
-) -> None:
+async def test_a_domain_becomes_internal_and_is_not_any_more(office: Office, pam: Calendar) -> None:
     """Nobody touched these events in Google: the configuration alone corrects what was sent."""
     series = weekly(pam, **TEXT)
     pam.create("Pitch", at("2026-10-22T09:00"), attendees=[PROSPECT], **TEXT)
@@ -159,9 +155,7 @@ async def test_the_policy_changes_together_with_events(office: Office, pam: Cale
     assert {key: cancelled[key] for key in BLANK} == BLANK
 
 
-async def test_the_same_policy_in_other_words_sends_nothing(
-    office: Office, pam: Calendar
-) -> None:
+async def test_the_same_policy_in_other_words_sends_nothing(office: Office, pam: Calendar) -> None:
     weekly(pam)
     await begin(office)
     set_policy(office, "Example.COM")

@@ -110,9 +110,7 @@ async def test_reminders_are_nobodys_business(office: Office, pam: Calendar) -> 
     ],
     ids=["COUNT", "UNTIL", "for ever"],
 )
-async def test_a_series_goes_on_for_longer(
-    office: Office, pam: Calendar, lines: list[str]
-) -> None:
+async def test_a_series_goes_on_for_longer(office: Office, pam: Calendar, lines: list[str]) -> None:
     series = weekly(pam, rule="FREQ=WEEKLY;COUNT=4")
     await begin(office)
     pam.edit_all(series, recurrence=lines)

@@ -10,8 +10,8 @@ from connector.simulator.google import Calendar
 from tests.office import Office
 from tests.scenarios.steps import (
     CHANGES,
-    RESYNC,
     PROSPECT,
+    RESYNC,
     SERIES,
     SPRING,
     Clock,
@@ -123,9 +123,7 @@ HISTORY = {
 
 
 @pytest.mark.parametrize("zone", HISTORY)
-async def test_zones_with_a_history(
-    office: Office, pam: Calendar, spring: None, zone: str
-) -> None:
+async def test_zones_with_a_history(office: Office, pam: Calendar, spring: None, zone: str) -> None:
     first, expected = HISTORY[zone]
     pam.create_series("Old", at(first, zone), rule="FREQ=WEEKLY", time_zone=zone)
     await begin(office)

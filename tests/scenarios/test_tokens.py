@@ -14,6 +14,7 @@ from tests.office import Office
 from tests.scenarios.steps import (
     CHANGES,
     FULL,
+    GONE,
     NEW_YORK,
     PROSPECT,
     RESYNC,
@@ -55,15 +56,14 @@ async def with_a_life(office: Office, pam: Calendar) -> tuple[str, str]:
 async def test_410_at_the_first_page(office: Office, pam: Calendar) -> None:
     await with_a_life(office, pam)
     pam.expire_tokens()
-    # What the full listing lacks is asked for by id, before it is cancelled.
-    await settle(office, sent=3, asked={**RESYNC, "get": 1})
+    await settle(office, sent=3, asked={**RESYNC, **GONE})
 
 
 async def test_410_in_the_middle_of_an_increment(office: Office, pam: Calendar) -> None:
     await with_a_life(office, pam)
     office.google.faults_google("empty_page")
     office.google.faults_google("gone_mid_pagination")
-    await settle(office, sent=3, asked={"changes": 2, **FULL, "get": 1})
+    await settle(office, sent=3, asked={"changes": 2, **FULL, **GONE})
 
 
 async def test_410_in_the_middle_of_a_full_listing(office: Office, pam: Calendar) -> None:
@@ -252,7 +252,9 @@ async def test_edits_while_the_new_day_is_listed(
     await begin(office)
     clock.advance(days=1)
     monkeypatch.setattr("connector.sync.cycle.full_resync_is_due", lambda *_: False)
-    on_page(monkeypatch, clock, 1, lambda: pam.edit_one(f"{series}_20270119T140000Z", summary="Now"))
+    on_page(
+        monkeypatch, clock, 1, lambda: pam.edit_one(f"{series}_20270119T140000Z", summary="Now")
+    )
     await cycle(office)
     await settle(office)
 
@@ -320,7 +322,7 @@ async def test_an_old_token_replays_what_is_known(office: Office, pam: Calendar)
 async def test_a_state_without_a_token_lists_in_full(office: Office, pam: Calendar) -> None:
     await with_a_life(office, pam)
     sql(office, "UPDATE calendars SET sync_token = NULL")
-    await settle(office, sent=3, asked={**FULL, "get": 1})
+    await settle(office, sent=3, asked={**FULL, **GONE})
 
 
 # -- what a token is bound to --------------------------------------------------------------------
@@ -329,7 +331,7 @@ async def test_a_state_without_a_token_lists_in_full(office: Office, pam: Calend
 async def test_another_policy_needs_another_token(office: Office, pam: Calendar) -> None:
     await with_a_life(office, pam)
     set_policy(office, "example.com", "sales.example.org")
-    await settle(office, sent=3, asked={**FULL, "get": 1})
+    await settle(office, sent=3, asked={**FULL, **GONE})
 
 
 async def test_another_schema_needs_another_token(
@@ -337,7 +339,7 @@ async def test_another_schema_needs_another_token(
 ) -> None:
     await with_a_life(office, pam)
     monkeypatch.setattr("connector.sync.seller.STATE_GENERATION", 99)
-    await settle(office, sent=3, asked={**FULL, "get": 1})
+    await settle(office, sent=3, asked={**FULL, **GONE})
 
 
 async def test_other_parameters_need_another_token(
@@ -347,7 +349,7 @@ async def test_other_parameters_need_another_token(
     monkeypatch.setattr(
         "connector.google.requests.CalendarRequests.parameters_fingerprint", "events.list other"
     )
-    await settle(office, sent=3, asked={**FULL, "get": 1})
+    await settle(office, sent=3, asked={**FULL, **GONE})
 
 
 async def test_another_calendar_needs_another_token(office: Office, pam: Calendar) -> None:
@@ -360,7 +362,9 @@ async def test_another_calendar_needs_another_token(office: Office, pam: Calenda
     await begin(office)
     users = office.config / "users" / "pam.toml"
     users.write_text(
-        users.read_text().replace("[google]\n", '[google]\ncalendar_id = "team@group.calendar.google.com"\n')
+        users.read_text().replace(
+            "[google]\n", '[google]\ncalendar_id = "team@group.calendar.google.com"\n'
+        )
     )
     office.sellers["pam"] = second
     done = await settle(office, sent=WEEKLY + 1)

@@ -10,8 +10,9 @@ from connector.simulator.google import Calendar
 from tests.office import Office
 from tests.scenarios.steps import (
     CHANGES,
-    RESYNC,
+    GONE,
     PROSPECT,
+    RESYNC,
     SERIES,
     Clock,
     at,
@@ -147,9 +148,7 @@ async def test_half_in_at_either_edge(office: Office, pam: Calendar) -> None:
 
 @pytest.mark.parametrize("to", [PAST, AHEAD], ids=["to the past", "ahead"])
 @pytest.mark.parametrize("lost", [False, True], ids=["fed", "token lost"])
-async def test_an_occurrence_moves_out(
-    office: Office, pam: Calendar, to: str, lost: bool
-) -> None:
+async def test_an_occurrence_moves_out(office: Office, pam: Calendar, to: str, lost: bool) -> None:
     series = weekly(pam)
     await begin(office)
     target = occurrences(office, series)[6]
@@ -161,9 +160,7 @@ async def test_an_occurrence_moves_out(
     assert held(office, target.id) == ("confirmed", to)
 
 
-async def test_an_occurrence_outside_changes_with_its_series(
-    office: Office, pam: Calendar
-) -> None:
+async def test_an_occurrence_outside_changes_with_its_series(office: Office, pam: Calendar) -> None:
     series = weekly(pam)
     await begin(office)
     target = occurrences(office, series)[6]
@@ -286,14 +283,12 @@ async def test_three_weeks_off(office: Office, pam: Calendar, clock: Clock, lost
     if lost:
         pam.expire_tokens()
     fed = {"changes": 1, "window": 1, "instances": 2}
-    done = await settle(office, asked={**RESYNC, "get": 1} if lost else fed)
+    done = await settle(office, asked={**RESYNC, **GONE} if lost else fed)
     assert soon in {body["id"] for body in done.sent}
     assert [body["id"] for body in done.cancelled] == [gone]
 
 
-async def test_off_for_longer_than_the_window(
-    office: Office, pam: Calendar, clock: Clock
-) -> None:
+async def test_off_for_longer_than_the_window(office: Office, pam: Calendar, clock: Clock) -> None:
     weekly(pam, rule="FREQ=DAILY")
     await begin(office)
     clock.advance(days=200)
@@ -392,9 +387,7 @@ async def test_a_new_day_and_an_edit_in_one_poll(
     assert done.questions == {"changes": 1, "instances": 2, "window": 1}
 
 
-async def test_the_window_is_configured_wider_and_narrower(
-    office: Office, pam: Calendar
-) -> None:
+async def test_the_window_is_configured_wider_and_narrower(office: Office, pam: Calendar) -> None:
     weekly(pam, start=at("2026-06-01T09:00"), rule="FREQ=DAILY")
     await begin(office)
     config = office.config / "connector.toml"

@@ -37,7 +37,10 @@ def events(title: str) -> list[Finding]:
 
 def second_cycle() -> Cycle:
     """Edits, a cancellation, an item set aside, a new token."""
-    findings = [*events("Two")[1:], Gone(Key(EventId("e0"), ICalUid("u0")), Tombstone(EventId("e0")))]
+    findings = [
+        *events("Two")[1:],
+        Gone(Key(EventId("e0"), ICalUid("u0")), Tombstone(EventId("e0"))),
+    ]
     return a_cycle(
         *findings,
         token=SyncToken("token-2"),
@@ -168,7 +171,9 @@ def test_the_token_and_the_ledger_are_stored_with_the_rows(state: sqlite3.Connec
 
 
 def test_a_cycle_ends_the_park(state: sqlite3.Connection) -> None:
-    state.execute("UPDATE calendars SET parked_reason='forbidden', parked_message='', parked_since=1")
+    state.execute(
+        "UPDATE calendars SET parked_reason='forbidden', parked_message='', parked_since=1"
+    )
     commit(state)
     assert state.execute(
         "SELECT parked_reason, parked_message, parked_since FROM calendars"

@@ -282,7 +282,7 @@ def _times(held: Fields) -> tuple[datetime, datetime]:
 
 TestOneEvent = OneEvent.TestCase
 TestOneEvent.settings = settings(
-    max_examples=int(__import__("os").environ.get("N", "100")),
+    max_examples=150,
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

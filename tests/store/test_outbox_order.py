@@ -17,6 +17,7 @@ from connector.store.rows import enqueue, remember
 from tests.domain.builders import NOW
 from tests.store.world import add_calendar
 
+MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
@@ -160,9 +161,9 @@ def test_the_old_key_goes_after_the_new_one(state: sqlite3.Connection) -> None:
     [new] = rows_of(state)
     assert new.key.ical_uid == "new"
     assert rows_of(state) == []  # in flight is not yet in
-    outbox.settle_later(state, new, next_attempt=NOW + HOUR, error="later")
+    outbox.settle_later(state, new, next_attempt=NOW + MINUTE, error="later")
     assert rows_of(state) == []
-    [new] = outbox.claim(state, [1], 9, NOW + HOUR)
+    [new] = outbox.claim(state, [1], 9, NOW + MINUTE)
     outbox.settle_accepted(state, [new])
     assert [row.key.ical_uid for row in rows_of(state)] == ["old"]
 
@@ -190,17 +191,25 @@ def test_a_row_put_off_waits_for_its_time(state: sqlite3.Connection) -> None:
     put(state, "x", HOUR)
     put(state, "y", 2 * HOUR)
     [x] = rows_of(state, 1)
-    outbox.settle_later(state, x, next_attempt=NOW + 2 * HOUR, error="later")
+    outbox.settle_later(state, x, next_attempt=NOW + MINUTE, error="later")
     assert claimed(state) == ["y"]
     due, count = outbox.waiting(state, [1], NOW)
-    assert (due, count) == (int((NOW + 2 * HOUR).timestamp() * 1000), 1)
-    assert [row.attempts for row in outbox.claim(state, [1], 9, NOW + 2 * HOUR)] == [1]
+    assert (due, count) == (int((NOW + MINUTE).timestamp() * 1000), 1)
+    assert [row.attempts for row in outbox.claim(state, [1], 9, NOW + MINUTE)] == [1]
+
+
+def test_a_clock_that_went_back_puts_nothing_off_for_long(state: sqlite3.Connection) -> None:
+    put(state, "x", HOUR)
+    [x] = rows_of(state)
+    outbox.settle_later(state, x, next_attempt=NOW + 400 * DAY, error="later")
+    assert outbox.waiting(state, [1], NOW) == (0, 1)
+    assert claimed(state) == ["x"]
 
 
 def test_newer_content_does_not_wait_for_the_olds_pause(state: sqlite3.Connection) -> None:
     put(state, "x", HOUR)
     [x] = rows_of(state)
-    outbox.settle_later(state, x, next_attempt=NOW + HOUR, error="later")
+    outbox.settle_later(state, x, next_attempt=NOW + MINUTE, error="later")
     put(state, "x", 3 * HOUR)
     assert [row.attempts for row in rows_of(state)] == [0]
 

@@ -56,7 +56,7 @@ async def test_a_storm_ends_with_both_sides_equal(tmp_path: Path) -> None:
         assert office.salesloft.bulk_conflicts == []
         assert office.salesloft.stale_writes == []
         assert "Traceback" not in daemon.log
-        print(
+        print(  # noqa: T201  # what the storm came to
             f"storm: seed {SEED}, {SECONDS:.0f} s, {edits} edits, {kills} kills,"
             f" {len(office.google.log)} and {len(office.salesloft.log)} requests,"
             f" most points in 60 s {office.salesloft.window_peaks(KEY)}"
