@@ -299,7 +299,10 @@ async def _clients(
         teams[team_of(user)].append(user)
     clients = {}
     for team, users in teams.items():
-        budget = salesloft.TeamBudget(min(u.salesloft.points_per_minute for u in users))
+        budget = salesloft.TeamBudget(
+            min(u.salesloft.points_per_minute for u in users),
+            reserve=max(u.salesloft.reserve for u in users),
+        )
         budget.restore(await state.spent(team, datetime.now(UTC) - timedelta(minutes=2)))
         key = users[0].salesloft.api_key
         clients[team] = salesloft.SalesloftClient(

@@ -89,6 +89,8 @@ class SalesloftSettings:
     api_key: Secret
     api_url: str = "https://api.salesloft.com"
     points_per_minute: int = 600
+    reserve: float = 0.05
+    """The share of the team's limit that is left to its other tools."""
     bulk_threshold: int = 200
     """From so many waiting upserts that nobody waits for, a bulk job carries them."""
     bulk_patience: timedelta = timedelta(minutes=5)

@@ -73,6 +73,9 @@ class SalesloftTable(Table):
     points_per_minute: int | None = Field(
         default=None, ge=1, le=100_000, description="a whole number from 1 to 100000"
     )
+    reserve: float | None = Field(
+        default=None, ge=0, lt=1, description="a share from 0.0 and below 1.0, such as 0.05"
+    )
     bulk_threshold: int | None = Field(
         default=None, ge=1, le=1_000_000, description="a whole number from 1 to 1000000"
     )

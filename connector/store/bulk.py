@@ -17,10 +17,12 @@ from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 from connector.store.outbox import (
     BEYOND,
+    IGNORED_TWICE,
     SOON,
     Lane,
     Row,
     settle_accepted,
+    settle_ignored,
     settle_later,
     settle_refused,
 )
@@ -127,6 +129,17 @@ def items(
     ]
 
 
+def corrections(connection: sqlite3.Connection, job: int) -> dict[tuple[int, Key], bytes]:
+    """The bodies of a job whose key Salesloft had accepted something for before."""
+    cursor = connection.execute(
+        """SELECT i.calendar_id, i.event_id, i.ical_uid, i.payload FROM bulk_items i
+           JOIN occurrences o USING (calendar_id, event_id, ical_uid)
+           WHERE i.bulk_id = ? AND o.accepted IS NOT NULL""",
+        (job,),
+    )
+    return {(row[0], Key(EventId(row[1]), ICalUid(row[2]))): row[3] for row in cursor}
+
+
 def note_loaded(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     """These records are in Salesloft's job."""
     connection.executemany(
@@ -139,13 +152,24 @@ def settle(
     connection: sqlite3.Connection,
     job: int,
     refused: Mapping[tuple[int, Key], Refusal],
+    ignored: Mapping[tuple[int, Key], tuple[datetime, bytes]],
     now: datetime,
 ) -> tuple[int, int]:
-    """The job is done: each record is accepted or refused by itself. Gives how many of each."""
+    """The job is done: each record is accepted or refused by itself. Gives how many of each.
+
+    `ignored` records are sent again, one by one: the time that Salesloft holds, and the body with a later one.
+    """
     accepted, dead = [], 0
     for row in items(connection, job):
         refusal = refused.get((row.calendar, row.key))
-        if refusal is None:
+        again = ignored.get((row.calendar, row.key))
+        if again is not None and not _ignored_before(connection, row):
+            settle_ignored(connection, row, *again)
+        elif again is not None:
+            dead += settle_refused(
+                connection, row, status=201, reason=IGNORED_TWICE, request_id="", now=now
+            )
+        elif refusal is None:
             accepted.append(row)
         elif refusal.passing:
             settle_later(connection, row, next_attempt=now, error=refusal.reason)
@@ -156,6 +180,14 @@ def settle(
     settle_accepted(connection, accepted)
     _forget(connection, job)
     return len(accepted), dead
+
+
+def _ignored_before(connection: sqlite3.Connection, row: Row) -> bool:
+    found = connection.execute(
+        "SELECT ignored FROM outbox WHERE calendar_id = ? AND event_id = ? AND ical_uid = ? AND updated_ms = ?",
+        (row.calendar, row.key.event_id, row.key.ical_uid, row.updated_ms),
+    ).fetchone()
+    return bool(found and found[0])
 
 
 def abandon(connection: sqlite3.Connection, job: int) -> None:

@@ -31,6 +31,10 @@ LONGEST_WAIT = timedelta(hours=1)
 """No row waits longer for its next attempt; a time further ahead was set before the clock went back."""
 
 
+IGNORED_TWICE = "ignored: Salesloft keeps other content under a later updated_at"
+"""The reason of a dead letter that Salesloft answered with success."""
+
+
 class Lane(IntEnum):
     """Classes of urgency, first in line first. Inside one, users of a team take turns."""
 

@@ -228,9 +228,17 @@ class State:
         return await self._database.run(lambda c: bulk.hasten(c, job, now))
 
     async def settle_bulk_job(
-        self, job: int, refused: Mapping[tuple[int, Key], bulk.Refusal], now: datetime
+        self,
+        job: int,
+        refused: Mapping[tuple[int, Key], bulk.Refusal],
+        ignored: Mapping[tuple[int, Key], tuple[datetime, bytes]],
+        now: datetime,
     ) -> tuple[int, int]:
-        return await self._database.run(lambda c: bulk.settle(c, job, refused, now))
+        return await self._database.run(lambda c: bulk.settle(c, job, refused, ignored, now))
+
+    async def bulk_corrections(self, job: int) -> dict[tuple[int, Key], bytes]:
+        """The bodies of a job that change what Salesloft holds."""
+        return await self._database.run(lambda c: bulk.corrections(c, job))
 
     async def abandon_bulk_job(self, job: int) -> None:
         await self._database.run(lambda c: bulk.abandon(c, job))

@@ -24,6 +24,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import MOST_RECORDS, BulkJob, BulkResult, TeamRefused
 from connector.store import State
 from connector.store.bulk import LocalJob, Refusal
+from connector.sync.answers import ignored_because, with_time_above
 from connector.sync.fields import without
 
 _log = get_logger(__name__)
@@ -110,13 +111,14 @@ class TeamBulk:
                 await self._make_ready(job, remote)
             await self._wait(job, remote)
             refused = await self._refused(remote)
+            ignored = await self._ignored(job, remote)
         except RequestRefused as refusal:
             return await self._abandon(job, refusal)
         except TeamRefused as refusal:
             if refusal.status != 403:
                 raise
             return await self._abandon(job, refusal)
-        settle = partial(self._state.settle_bulk_job, job.id, refused, self._clock())
+        settle = partial(self._state.settle_bulk_job, job.id, refused, ignored, self._clock())
         accepted, dead = await self._persistently(settle)
         _log.info("bulk_done", team=self._team, accepted=accepted, refused=dead)
         return Finished(accepted, dead)
@@ -197,6 +199,31 @@ class TeamBulk:
                 if calendar is not None and result.status == "error":
                     key = Key(EventId(record.id), ICalUid(record.i_cal_uid))
                     found[calendar, key] = Refusal(result.error or "refused without a reason")
+            after = results[-1].id
+        return found
+
+    async def _ignored(
+        self, job: LocalJob, remote: int
+    ) -> Mapping[tuple[int, Key], tuple[datetime, bytes]]:
+        """Records that corrected something and that Salesloft took for old: its time, and the body to send again.
+
+        Only corrections are read back, a point for a hundred results: what is new cannot be ignored.
+        """
+        sent = await self._state.bulk_corrections(job.id)
+        found: dict[tuple[int, Key], tuple[datetime, bytes]] = {}
+        after: int | None = None
+        while sent and (
+            results := await self._persistently(
+                partial(self._client.job_results, remote, status=("success",), after=after)
+            )
+        ):
+            for result in results:
+                calendar = self.names.get(result.record.calendar_id, 0)
+                key = Key(EventId(result.record.id), ICalUid(result.record.i_cal_uid))
+                payload = sent.get((calendar, key))
+                stored_at = ignored_because(payload, result.resource) if payload else None
+                if payload is not None and stored_at is not None:
+                    found[calendar, key] = (stored_at, with_time_above(payload, stored_at))
             after = results[-1].id
         return found
 

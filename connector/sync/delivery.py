@@ -20,7 +20,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import Lease, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.outbox import LONGEST_WAIT, Row
+from connector.store.outbox import IGNORED_TWICE, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
 from connector.sync.bulk import TeamBulk
@@ -207,12 +207,12 @@ class TeamDelivery:
         room = self._room() - self._flying
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
             leases.append(another)
-        claimed, _ = await asyncio.gather(
-            self.state.claim(
-                sorted(self.calendars), len(leases), self.clock(), spare_bulk=self._spare_bulk
-            ),
-            self.state.spend(self.team, self.client.spent()),
-        )
+        try:
+            claimed = await self._claim(len(leases))
+        except BaseException:
+            for lease in leases:
+                lease.refund()
+            raise
         for lease in leases[len(claimed) :]:
             lease.refund()
         if not claimed:
@@ -222,16 +222,34 @@ class TeamDelivery:
             self._flying += 1
             flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")
 
+    async def _claim(self, most: int) -> list[Row]:
+        """Claim rows and, in the same commit, keep what was spent. That may fail alone: what is claimed is sent."""
+        claimed, kept = await asyncio.gather(
+            self.state.claim(
+                sorted(self.calendars), most, self.clock(), spare_bulk=self._spare_bulk
+            ),
+            self.state.spend(self.team, self.client.spent()),
+            return_exceptions=True,
+        )
+        if isinstance(claimed, BaseException):
+            raise claimed
+        if isinstance(kept, RetryLater):
+            _log.error("state_busy", team=self.team, message=str(kept))
+        elif kept is not None:
+            raise kept
+        return claimed
+
     async def _send(self, row: Row, lease: Lease) -> None:
+        dropped = frozenset(self._dropped)
         try:
             with lease:
-                answer = await self.client.upsert(without(row.payload, self._dropped), lease)
+                answer = await self.client.upsert(without(row.payload, dropped), lease)
         except RetryLater as later:
             await _persistently(partial(self._try_later, row, later))
         except CredentialsRefused as refused:
             await _persistently(partial(self._park, row, refused))
         except RequestRefused as refused:
-            await _persistently(partial(self._refuse, row, refused))
+            await _persistently(partial(self._refuse, row, refused, dropped))
         else:
             await _persistently(partial(self._accept, row, answer))
         finally:
@@ -265,7 +283,7 @@ class TeamDelivery:
             _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
             await self.state.settle_ignored(row, stored_at, with_time_above(row.payload, stored_at))
             return
-        reason = "ignored: Salesloft keeps other content under a later updated_at"
+        reason = IGNORED_TWICE
         if await self.state.settle_refused(row, 201, reason, answer.request_id, self.clock()):
             self.tally.refused += 1
             _log.error("dead_letter", event_id=row.key.event_id, message=reason)
@@ -298,8 +316,10 @@ class TeamDelivery:
         early = now - self._parked.since < PROBE_FIRST_FOR
         self._parked.until = now + (self.probe_every if early else PROBE_LATER)
 
-    async def _refuse(self, row: Row, refused: RequestRefused) -> None:
-        drop = refused_fields(refused) & DROPPABLE - self._dropped
+    async def _refuse(
+        self, row: Row, refused: RequestRefused, sent_without: frozenset[str]
+    ) -> None:
+        drop = refused_fields(refused) & DROPPABLE - sent_without
         if drop:
             # Newer fields that this team's Salesloft does not take: leave them out from now on.
             self._dropped |= drop

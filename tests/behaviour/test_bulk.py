@@ -159,3 +159,15 @@ async def test_a_key_without_bulk_jobs_is_served_one_by_one(office: Office) -> N
     office.salesloft.deny(KEY, "bulk.*")
     assert (await office.once(full=True)).exit_status == 0
     assert office.differences() == []
+
+
+async def test_an_ignored_correction_in_a_job_is_sent_again(office: Office) -> None:
+    office.salesloft.switches.bulk_seconds_per_record = 0.0
+    events = fill(office, count=250)
+    await office.once(full=True)
+    office.set_stored_time("pam", this_hour(office) + timedelta(days=1))
+    pam = office.sellers["pam"]
+    for event in events:
+        pam.set_visibility(event, "private")
+    assert (await office.once()).exit_status == 0
+    assert office.differences() == []

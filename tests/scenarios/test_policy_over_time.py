@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from tests.scenarios.steps import (
 )
 
 BLANK = {"title": "", "description": "", "location": "", "organizer": "", "attendees": []}
-TEXT = {"location": "Room 1", "description": "Agenda"}
+TEXT: dict[str, Any] = {"location": "Room 1", "description": "Agenda"}
 Edit = Callable[[Calendar, str], object]
 
 HIDES: dict[str, Edit] = {
