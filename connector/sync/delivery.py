@@ -20,7 +20,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import Lease, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.outbox import IGNORED_TWICE, Row
+from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
 from connector.sync.bulk import TeamBulk
