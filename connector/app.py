@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -32,12 +32,16 @@ from connector.observe.systemd import ServiceManager
 from connector.settings.model import Settings, UserSettings
 from connector.store import Database, State, lock_state, open_copy, open_database
 from connector.store.commit import Hold
+from connector.store.dead_letters import DeadLetter
 from connector.store.state import Backlog
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle, Report
 from connector.sync.delivery import TeamDelivery
+from connector.sync.progress import Progress, telling
 from connector.sync.seller import Seller
+from connector.sync.summary import RefusedEvent, user_result
+from connector.sync.summary import Summary as Summary
 
 _log = get_logger(__name__)
 
@@ -61,43 +65,32 @@ class Parts:
     cycle: CalendarCycle
     calendars: tuple[Calendar, ...]
     deliveries: dict[str, TeamDelivery]
+    clients: Mapping[str, salesloft.SalesloftClient]
 
     def delivery_of(self, calendar: Calendar) -> TeamDelivery:
         return self.deliveries[calendar.team]
 
-
-@dataclass(frozen=True, slots=True)
-class UserResult:
-    """How a one-shot fared for one user; `error` if the calendar could not be read."""
-
-    name: str
-    full: bool = False
-    to_send: int = 0
-    to_cancel: int = 0
-    unchanged: int = 0
-    set_aside: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How a one-shot ended. `points` is what it spent; `served` says that somebody's calendar was read."""
-
-    users: tuple[UserResult, ...]
-    accepted: int
-    refused: int
-    pending: int
-    held: int
-    points: int
-    key_refused: str | None
-    nobody_served: bool
+    @property
+    def ids(self) -> list[int]:
+        """The calendars' rows in the state."""
+        return [calendar.id for calendar in self.calendars]
 
     @property
-    def exit_status(self) -> int:
-        if self.key_refused is not None or self.nobody_served:
-            return 77
-        failed = any(user.error or user.set_aside for user in self.users)
-        return 1 if failed or self.refused or self.pending or self.held else 0
+    def points(self) -> int:
+        """What this process spent so far, in all teams."""
+        return round(sum(client.budget.spent_in_all for client in self.clients.values()))
+
+    async def progress(self, read: int) -> Progress:
+        """How far a one-shot is that has read so many calendars."""
+        waiting = (await self.state.backlog(self.ids)).pending
+        settled = 0
+        for delivery in self.deliveries.values():
+            settled += delivery.tally.accepted + delivery.tally.refused
+            if delivery.bulk is not None:
+                # In line until the job is settled as a whole, which may take Salesloft long.
+                settled += delivery.bulk.processed
+                waiting = max(0, waiting - delivery.bulk.processed)
+        return Progress(len(self.calendars), read, settled, waiting, self.points)
 
 
 def state_file(settings: Settings) -> Path:
@@ -130,19 +123,26 @@ async def run_daemon(settings: Settings, stopping: asyncio.Event) -> int:
 
 
 async def run_once(
-    settings: Settings, stopping: asyncio.Event, *, full: bool, clock: Clock = now
+    settings: Settings,
+    stopping: asyncio.Event,
+    *,
+    full: bool,
+    clock: Clock = now,
+    progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
-    """One full (`full`) or incremental reading of every calendar, everything delivered."""
+    """One full (`full`) or incremental reading of every calendar, everything delivered; `progress` is told how far."""
     path = state_file(settings)
     with lock_state(path):
         async with assemble(settings, open_database(path), clock) as parts:
-            ids = [calendar.id for calendar in parts.calendars]
-            reports = await _read_all(parts, full=full)
-            async with asyncio.TaskGroup() as group:
-                for team, delivery in parts.deliveries.items():
-                    group.create_task(delivery.drain(stopping), name=f"delivery {team}")
-            backlog = await parts.state.backlog(ids)
-            return _summary(parts, reports, backlog)
+            before = await parts.state.dead_letters()
+            reports: list[Report] = []
+            async with telling(progress, lambda: parts.progress(len(reports))):
+                await _read_all(parts, reports, full=full)
+                async with asyncio.TaskGroup() as group:
+                    for team, delivery in parts.deliveries.items():
+                        group.create_task(delivery.drain(stopping), name=f"delivery {team}")
+            summary = _summary(parts, reports, await parts.state.backlog(parts.ids))
+            return replace(summary, refusals=await _refusals(parts, before))
 
 
 async def run_dry(
@@ -153,7 +153,8 @@ async def run_dry(
     `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
     """
     async with assemble(settings, open_copy(state_file(settings))) as parts:
-        reports = await _read_all(parts, full=full)
+        reports: list[Report] = []
+        await _read_all(parts, reports, full=full)
         names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
         for row in await parts.state.unsettled(sorted(names), datetime.now(UTC)):
             rules = await parts.state.known(row.calendar, [row.key.event_id], [])
@@ -163,24 +164,32 @@ async def run_dry(
         return _summary(parts, reports, replace(backlog, pending=0))
 
 
-async def _read_all(parts: Parts, *, full: bool) -> list[Report]:
+async def _read_all(parts: Parts, reports: list[Report], *, full: bool) -> None:
+    """Read every calendar, and add each one's report as it comes."""
     gate = asyncio.Semaphore(_READINGS_AT_ONCE)
 
-    async def one(calendar: Calendar) -> Report:
+    async def one(calendar: Calendar) -> None:
         async with gate:
             report = await parts.cycle.run(calendar.seller, full=full)
             for _ in range(ONE_SHOT_ROUNDS - 1):
                 if not isinstance(report.error, RetryLater):
                     break
                 report = await parts.cycle.run(calendar.seller, full=full)
-            return report
+            reports.append(report)
 
     async with asyncio.TaskGroup() as group:
-        tasks = [
+        for calendar in parts.calendars:
             group.create_task(one(calendar), name=f"read {calendar.seller.name}")
-            for calendar in parts.calendars
-        ]
-    return [task.result() for task in tasks]
+
+
+async def _refusals(parts: Parts, before: Sequence[DeadLetter]) -> tuple[RefusedEvent, ...]:
+    """What became a dead letter since `before`, of these calendars."""
+    older = {(letter.calendar, letter.key, letter.at) for letter in before}
+    return tuple(
+        RefusedEvent(letter.user, letter.key.event_id, letter.reason)
+        for letter in await parts.state.dead_letters()
+        if letter.calendar in parts.ids and (letter.calendar, letter.key, letter.at) not in older
+    )
 
 
 def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summary:
@@ -192,30 +201,17 @@ def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summa
     ]
     refusals += [str(r.error) for r in reports if isinstance(r.error, CredentialsRefused)]
     return Summary(
-        users=tuple(_user_result(names[report.calendar], report) for report in reports),
+        users=tuple(
+            user_result(names[report.calendar], report)
+            for report in sorted(reports, key=lambda report: names[report.calendar])
+        ),
         accepted=sum(delivery.tally.accepted for delivery in parts.deliveries.values()),
         refused=backlog.dead_letters,
         pending=backlog.pending,
         held=backlog.held,
-        points=sum(
-            round(sum(cost for _, cost in delivery.client.spent()))
-            for delivery in parts.deliveries.values()
-        ),
+        points=parts.points,
         key_refused=refusals[0] if refusals else None,
         nobody_served=bool(reports) and all(isinstance(r.error, UserParked) for r in reports),
-    )
-
-
-def _user_result(name: str, report: Report) -> UserResult:
-    done = report.committed
-    return UserResult(
-        name=name,
-        full=report.full,
-        to_send=done.sends if done else 0,
-        to_cancel=done.cancels if done else 0,
-        unchanged=done.unchanged if done else 0,
-        set_aside=done.set_aside if done else 0,
-        error=str(report.error) if report.error else None,
     )
 
 
@@ -262,7 +258,7 @@ async def assemble(
                 delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
             delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
         cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
-        yield Parts(state, cycle, tuple(calendars), deliveries)
+        yield Parts(state, cycle, tuple(calendars), deliveries, clients)
 
 
 def _delivery(

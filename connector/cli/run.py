@@ -8,16 +8,19 @@ import signal
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from connector.app import Summary, run_daemon, run_dry, run_once
 from connector.cli.exits import UNFINISHED
+from connector.cli.progress import Tell, shown_progress
 from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 
 T = TypeVar("T")
+REFUSALS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,15 @@ class Mode:
 
 def run(config: Path, mode: Mode) -> int:
     settings = load_settings(config)
-    configure_logging(settings.process.log_format, debug=mode.debug)
+    log = partial(configure_logging, settings.process.log_format, debug=mode.debug)
+    log()
     _name_broken(settings)
     if mode.dry_run:
         summary = _on_loop(run_dry(settings, full=mode.initial_sync, show=_show))
         _print_summary(summary, dry_run=True)
     elif mode.initial_sync or mode.once:
-        summary = _on_loop(_stoppable_once(settings, full=mode.initial_sync))
+        with shown_progress(settings.process.log_format, log) as tell:
+            summary = _on_loop(_stoppable_once(settings, tell, full=mode.initial_sync))
         _print_summary(summary, dry_run=False)
     else:
         return _on_loop(_stoppable_daemon(settings))
@@ -54,8 +59,8 @@ async def _stoppable_daemon(settings: Settings) -> int:
     return await run_daemon(settings, _stop_signal())
 
 
-async def _stoppable_once(settings: Settings, *, full: bool) -> Summary:
-    return await run_once(settings, _stop_signal(), full=full)
+async def _stoppable_once(settings: Settings, tell: Tell, *, full: bool) -> Summary:
+    return await run_once(settings, _stop_signal(), full=full, progress=tell)
 
 
 def _stop_signal() -> asyncio.Event:
@@ -104,11 +109,23 @@ def _print_summary(summary: Summary, *, dry_run: bool) -> None:
         return
     print(  # noqa: T201  # the command's answer
         f"delivered {summary.accepted}, refused {summary.refused}, still waiting {summary.pending};"
-        f" {summary.points} points spent in the last minute"
+        f" {summary.points} points spent"
     )
+    _print_refusals(summary)
     if summary.held:
         print(  # noqa: T201  # the command's answer
             f"{summary.held} held for a decision: see `gcal-salesloft held list`", file=sys.stderr
         )
     if summary.key_refused is not None:
         print(f"gcal-salesloft: {summary.key_refused}", file=sys.stderr)  # noqa: T201
+
+
+def _print_refusals(summary: Summary) -> None:
+    """Name what this run could not deliver for good, without a word of the calendar."""
+    shown = summary.refusals[:REFUSALS_SHOWN]
+    for refusal in shown:
+        print(f"refused: {refusal.user} {refusal.event_id}: {refusal.reason}")  # noqa: T201  # the command's answer
+    more = summary.refused - len(shown)
+    if more > 0:
+        and_more = f"and {more} more" if shown else f"{more} refused earlier"
+        print(f"{and_more}: see `gcal-salesloft dead-letters list`")  # noqa: T201  # the command's answer

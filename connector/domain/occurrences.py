@@ -180,6 +180,10 @@ def _conclude(
     elif not row.alive or row.end <= window.start:
         return
     elif (
+        item is None and row.series_id in answers.unlisted and row.series_id not in touched.masters
+    ):
+        return  # invited to single occurrences only: each stands for itself, and this one was not touched
+    elif (
         item is None
         and row.series_id in touched.masters
         and row.series_id not in answers.unlisted

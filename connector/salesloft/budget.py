@@ -134,6 +134,7 @@ class TeamBudget:
         self._told_limit: float | None = None
         self._window = SlidingWindow(self._cap, WINDOW)
         self._recorded = 0.0
+        self._restored = 0.0
         self._remaining = Remaining(WINDOW)
         self._learnt: dict[tuple[str, float | None], float] = {}
         self._queues: dict[Urgency, OrderedDict[_Waiter, None]] = {
@@ -149,6 +150,11 @@ class TeamBudget:
     def limit(self) -> float:
         """Points that we may spend in any 60 s: the configured cap, or the server's limit if that is lower."""
         return min(self._cap, self._told_limit or self._cap)
+
+    @property
+    def spent_in_all(self) -> float:
+        """What every request so far came to, without those still in flight and what an earlier process spent."""
+        return self._recorded - self._restored
 
     def set_cap(self, points_per_minute: float) -> None:
         """Another configured cap, as after a reload."""
@@ -223,6 +229,7 @@ class TeamBudget:
             if age <= WINDOW and cost > 0:
                 restored.append((now - age, cost))
                 self._recorded += cost
+                self._restored += cost
         self._window = SlidingWindow(self._cap, WINDOW)
         for moment, cost in sorted(restored):
             self._window.record(moment, cost)

@@ -77,6 +77,8 @@ class TeamBulk:
         self.dropped: frozenset[str] = frozenset()
         self.refused = False
         """This team's key may not use bulk jobs: everything goes one by one."""
+        self.processed = 0
+        """How many records of the running job Salesloft has done, when last looked at."""
         self._team = team
         self._client = client
         self._state = state
@@ -178,13 +180,18 @@ class TeamBulk:
     async def _wait(self, job: LocalJob, remote: int) -> None:
         """Until Salesloft has done the job; what becomes urgent meanwhile does not wait for ever."""
         pause = POLL_FIRST
-        while not (await self._persistently(partial(self._client.get_job, remote))).is_done:
+        while not await self._is_done(remote):
             if self._clock() - job.created_at > self._patience:
                 hastened = await self._state.hasten_bulk_items(job.id, self._clock())
                 if hastened:
                     _log.warning("bulk_overtaken", team=self._team, rows=hastened)
             await self.sleep(pause)
             pause = min(pause * 1.5, POLL_MOST)
+
+    async def _is_done(self, remote: int) -> bool:
+        seen = await self._persistently(partial(self._client.get_job, remote))
+        self.processed = seen.processed
+        return seen.is_done
 
     async def _refused(self, remote: int) -> Mapping[tuple[int, Key], Refusal]:
         """The records that Salesloft did not take, by key."""

@@ -195,7 +195,7 @@ class TeamDelivery:
         except Stopping:
             _log.info("bulk_left", team=self.team, job=job.name)
         finally:
-            self._bulk_runs = False
+            self._bulk_runs, bulk.processed = False, 0
             self.wake()
 
     async def _launch(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from connector.domain.errors import NotFound, RequestRefused, ResyncRequired, RetryLater
+from connector.domain.mapping import CANCELLED_AND_BLANKED
 from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
 from connector.domain.occurrences import (
     Answers,
@@ -84,6 +85,8 @@ async def read_changes(
     fresh, more = await _list_gaps(seller, gaps)
     backfill = frozenset(fresh) - met
     findings += [Seen(fresh[event_id]) for event_id in backfill]
+    told = met | fresh.keys() | {item.id for item in (*feed.malformed, *malformed, *more)}
+    findings += await _confirm(seller, await _absent(state, calendar, gaps, told))
     return Reading(
         feed,
         window,
@@ -113,10 +116,12 @@ async def read_everything(
     outcome = resolve_full(
         everything.items, shown, Memory(known.values()), window, zone, unreadable
     )
-    findings = (
+    findings: tuple[Finding, ...] = (
         *outcome.findings,
         *await _explain_absence(seller, outcome, everything.items, window),
     )
+    if calendar.token_fingerprint not in (None, seller.token_fingerprint):
+        findings += await _judge_cancelled(seller, known.values(), findings)
     backfill = frozenset(_id(finding) for finding in findings)
     return Reading(everything, window, zone, findings, backfill, True, malformed)
 
@@ -205,6 +210,22 @@ async def _list_gaps(
     return fresh, malformed
 
 
+async def _absent(
+    state: State, calendar: CalendarState, gaps: Sequence[Window], told: Collection[str]
+) -> list[Known]:
+    """What should be in the gaps and is not told of: the clock went back to days whose deletions were passed over."""
+    if not gaps:
+        return []
+    rows = await state.known_since(calendar.id, min(gap.start for gap in gaps))
+    return [
+        row
+        for row in rows
+        if row.alive
+        and row.key.event_id not in told
+        and any(gap.overlaps(row.start, row.end) for gap in gaps)
+    ]
+
+
 async def _explain_absence(
     seller: Seller, outcome: Outcome, everything: Iterable[Item], window: Window
 ) -> list[Finding]:
@@ -230,6 +251,25 @@ async def _explain_absence(
             else:
                 findings += [_gone(row, master) for row in rows]
     return findings + await _confirm(seller, ask)
+
+
+async def _judge_cancelled(
+    seller: Seller, rows: Iterable[Known], met: Iterable[Finding]
+) -> tuple[Finding, ...]:
+    """Under another policy: Google's word on cancelled events whose text still stands in Salesloft.
+
+    Listings tell no more of them than their ids, so each is asked for; what the state remembers decides nothing.
+    """
+    ids = {finding.event.id for finding in met if isinstance(finding, Seen)}
+    ask = [
+        row
+        for row in rows
+        if row.exposed
+        and not row.alive
+        and CANCELLED_AND_BLANKED not in (row.accepted, row.pending)
+        and row.key.event_id not in ids
+    ]
+    return tuple(await _confirm_each(seller, ask))
 
 
 def _by_series(rows: Iterable[Known]) -> dict[EventId | None, list[Known]]:
@@ -259,10 +299,11 @@ async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
         shown = {k: v for listing in listings for k, v in _occurrences(listing.items).items()}
         absent = [row for row in group if row.key.event_id not in shown]
         findings += [Seen(shown[row.key.event_id]) for row in group if row not in absent]
-        if len(absent) <= CONFIRM_AT_MOST:
+        # A series that Google does not list may be of somebody who is invited to single occurrences only.
+        if len(absent) <= CONFIRM_AT_MOST or not listings:
             by_id += absent
         else:
-            findings += [Gone(row.key, confirmed=bool(listings)) for row in absent]
+            findings += [Gone(row.key) for row in absent]
     return findings + await _confirm_each(seller, by_id)
 
 

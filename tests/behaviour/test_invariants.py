@@ -24,6 +24,7 @@ from tests.office import KEY, Office
 
 PROSPECT = {"email": "dwight@customer.example.org"}
 COLLEAGUE = {"email": "jim@example.com"}
+ME = {"email": "pam@example.com", "responseStatus": "accepted"}
 
 
 def soon(office: Office) -> datetime:
@@ -92,8 +93,8 @@ async def test_token_never_leads(office: Office, monkeypatch: pytest.MonkeyPatch
 
     with monkeypatch.context() as broken:
         broken.setattr(commit, "_keep_ledger", full)
-        with pytest.raises(BaseException, match="full|sub-exception"):
-            await office.once()
+        summary = await office.once()
+        assert (summary.exit_status, summary.accepted) == (1, 0)
     assert stored(office) == before
     assert (await office.once()).exit_status == 0
     assert office.differences() == []
@@ -104,7 +105,14 @@ async def test_delivery_converges(office: Office) -> None:
     """Whatever becomes of requests and answers, and however often they are repeated."""
     pam = office.hire("pam")
     series = pam.create_series("Daily", soon(office), rule="FREQ=DAILY", attendees=[PROSPECT])
-    unkind = ["reset_before", "reset_after", "truncate", "html", Fault(status=503), Fault(status=500)]
+    unkind = [
+        "reset_before",
+        "reset_after",
+        "truncate",
+        "html",
+        Fault(status=503),
+        Fault(status=500),
+    ]
     office.salesloft.faults.random(0.4, unkind, "events.upsert")  # type: ignore[arg-type]
     await office.once(full=True)
     pam.edit_all(series, summary="Renamed")
@@ -123,6 +131,7 @@ async def test_delivery_converges(office: Office) -> None:
 async def test_one_row_per_occurrence(office: Office) -> None:
     """The latest content wins: what was overtaken in the outbox is never sent."""
     pam = office.hire("pam")
+    await office.once(full=True)
     pitch = pam.create("Pitch 0", soon(office), attendees=[PROSPECT])
     office.salesloft.withdraw_key(KEY)
     for number in range(1, 6):
@@ -143,8 +152,8 @@ async def test_settling_is_conditional(office: Office) -> None:
     requests = Requests(office)
     office.salesloft.faults.add(Fault("events.upsert", "slow", seconds=0.5))
     async with running(office) as parts:
-        await read(parts)
-        await requests.until(lambda: bool(office.alive("pam")))  # applied, but not answered yet
+        while not office.alive("pam"):  # applied, but not answered yet
+            await read(parts)
         pam.edit_one(pitch, summary="Newer")
         await read(parts)
         [(flying, title)] = rows(office, "SELECT in_flight, payload FROM outbox")
@@ -188,7 +197,9 @@ async def test_faults_stay_small(office: Office) -> None:
         calendar = office.hire(name)
         for number in range(4):
             start = soon(office) + timedelta(hours=number)
-            calendar.create(f"{name} {number}", start, attendees=[PROSPECT], event_id=f"{name}0{number}")
+            calendar.create(
+                f"{name} {number}", start, attendees=[PROSPECT], event_id=f"{name}0{number}"
+            )
     office.google.revoke("jim@example.com")
     office.sellers["pam"].tamper("pam00", "end_before_start")
     office.sellers["pam"].tamper("pam01", "malformed")
@@ -204,9 +215,7 @@ async def test_faults_stay_small(office: Office) -> None:
     assert summary.refused == 1
     assert {key[0] for key in office.alive("pam")} == {"pam03"}
     assert not [line for line in office.differences() if line.startswith("kelly")]
-    office.google.accounts.restore("jim@example.com") if hasattr(
-        office.google.accounts, "restore"
-    ) else office.configure("jim")
+    office.google.accounts.unrevoke("jim@example.com")
     office.sellers["pam"].tamper("pam00")
     office.sellers["pam"].tamper("pam01")
     office.salesloft.accept_event("pam02")
@@ -240,21 +249,21 @@ def withheld_everywhere(office: Office) -> None:
         return soon(office) + timedelta(hours=next(hour))
 
     for visibility in ("private", "confidential"):
-        kept = {"visibility": visibility, "attendees": [guest]}
+        kept: dict[str, Any] = {"visibility": visibility, "attendees": [guest]}
         pam.create(start=start(), **kept, **secrets(visibility))
         pam.create_series(start=start(), rule="FREQ=WEEKLY", **kept, **secrets(visibility))
         pam.create_all_day(**kept, **secrets(visibility))
         pam.invite(host, start=start(), **kept, **secrets(visibility))
     pam.create(start=start(), attendees=[colleague], **secrets("internal"))
     pam.create(start=start(), **secrets("alone"))
-    for kind in ("outOfOffice", "focusTime", "fromGmail", "workingLocation"):
+    for kind in ("outOfOffice", "focusTime", "fromGmail", "workingLocation", "hologram"):
         pam.create(start=start(), attendees=[guest], event_type=kind, **secrets(kind))
-    unknown = pam.create(start=start(), attendees=[guest], **secrets("unknown type"))
-    pam.tamper(unknown, "unknown_event_type")
-    unreadable = pam.create(start=start(), visibility="private", **secrets("unreadable"))
-    pam.tamper(unreadable, "end_before_start")
-    refused = pam.create(start=start(), event_id="refused0", visibility="private", **secrets("no"))
-    office.salesloft.refuse_event(refused, f"title {SECRET} is not allowed")
+    pam.create(start=start(), event_id="unreadable0", **secrets("unreadable"))
+    pam.tamper("unreadable0", "end_before_start")
+    pam.create("Shown 2", start(), event_id="refused0", attendees=[PROSPECT])
+    office.salesloft.refuse_event(
+        "refused0", "title 'Shown 2' of dwight@customer.example.org is bad"
+    )
     gone = pam.create(start=start(), visibility="private", **secrets("gone"))
     pam.cancel_all(gone)
 
@@ -271,9 +280,8 @@ async def test_nothing_withheld_leaves(office: Office) -> None:
         await requests.until(lambda: len(office.alive("pam")) > 20)
         pam.edit_one(shown, visibility="private", summary=SECRET, description=f"Now {SECRET}")
         await requests.until(lambda: all(e.title != "Shown 1" for e in office.held("pam").values()))
-        pam.edit_one("refused0", description=f"{SECRET} again")
         office.salesloft.faults.clear()
-        await requests.until(lambda: not [d for d in office.differences() if "refused0" not in d])
+        await requests.until(lambda: len(office.differences()) == 2)  # unreadable0 and refused0
         await daemon.end(signal.SIGKILL)  # the write-ahead log stays as it was
         texts = {"log": daemon.log}
     for file in office.directory.glob("state.db*"):
@@ -294,7 +302,7 @@ async def test_quiet_is_silent(office: Office) -> None:
     """A second cycle with no change in the sources sends nothing, nor does one with changes that say nothing."""
     pam = office.hire("pam")
     office.hire("jim", time_zone="Asia/Kolkata").create_all_day("Holiday")
-    pitch = pam.create("Pitch", soon(office), attendees=[PROSPECT, COLLEAGUE])
+    pitch = pam.create("Pitch", soon(office), attendees=[PROSPECT, ME, COLLEAGUE])
     series = pam.create_series("Weekly", soon(office), attendees=[PROSPECT])
     pam.create("Cancelled before it was seen", soon(office), event_id="never0")
     pam.cancel_all("never0")
@@ -303,9 +311,10 @@ async def test_quiet_is_silent(office: Office) -> None:
     for _ in range(2):
         assert (await office.once()).exit_status == 0
     assert len(office.salesloft.log) == writes
+    assert rows(office, "SELECT count(*) FROM outbox") == [(0,)]
     pam.set_reminders(pitch, 5)
     pam.edit_one(pitch, color_id="7")  # stamps `updated`
-    pam.edit_one(pitch, attendees=[COLLEAGUE, PROSPECT])
+    pam.edit_one(pitch, attendees=[COLLEAGUE, ME, PROSPECT])
     pam.edit_all(series, color_id="3")
     await office.once()
     pam.expire_tokens()

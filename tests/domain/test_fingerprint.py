@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from connector.domain.mapping import (
     CANCELLED,
@@ -122,3 +125,41 @@ def test_neither_fingerprint_shows_text() -> None:
     secret = "Unmistakable"
     shown = fingerprint(content(an_event(PROSPECT, summary=secret)))
     assert secret not in shown
+
+
+PLAIN = content(an_event(PROSPECT))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start": PLAIN.start + MS},
+        {"end": PLAIN.end + MS},
+        {"all_day": True},
+        {"status": "tentative"},
+        {"transparent": True},
+        {"recurring": True},
+        {"text": None},
+    ],
+    ids=str,
+)
+def test_each_field(change: dict[str, Any]) -> None:
+    assert fingerprint(replace(PLAIN, **change)) != fingerprint(PLAIN)
+
+
+@pytest.mark.parametrize("name", ["title", "description", "location", "organizer"])
+def test_each_text(name: str) -> None:
+    assert PLAIN.text is not None
+    changed = replace(PLAIN.text, **{name: getattr(PLAIN.text, name) + "x"})
+    assert fingerprint(replace(PLAIN, text=changed)) != fingerprint(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "change", [{"email": "a@b.example"}, {"name": "x"}, {"status": "declined"}, {"organizer": True}]
+)
+def test_each_part_of_an_attendee(change: dict[str, Any]) -> None:
+    text = PLAIN.text
+    assert text is not None
+    assert text.attendees is not None
+    changed = replace(text, attendees=(structs.replace(text.attendees[0], **change),))
+    assert fingerprint(replace(PLAIN, text=changed)) != fingerprint(PLAIN)

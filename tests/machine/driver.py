@@ -24,10 +24,10 @@ from typing import Any, TypeVar
 
 import stamina
 
-import connector.google.calendar
 import connector.google.transport
 from connector.app import ONE_SHOT_ROUNDS, Parts, assemble
-from connector.domain.errors import RetryLater
+from connector.domain.errors import CredentialsRefused, RetryLater
+from connector.domain.model import UserName
 from connector.google.retry import RetryPolicy
 from connector.settings.files import load_settings
 from connector.simulator.google import Calendar
@@ -39,6 +39,7 @@ from tests.machine.judge import Key, Rules
 from tests.office import KEY, Office, guid_of, open_office
 
 T = TypeVar("T")
+Reports = dict[UserName, Report]
 PAST_DAYS, FUTURE_DAYS = 3, 10
 PATIENCE_SECONDS = 900.0
 _MEMORY = Path("/dev/shm")
@@ -46,7 +47,7 @@ SKIP_SECONDS = 0.25
 _loop: list[HurriedLoop] = []
 
 
-class _Impatient(selectors.DefaultSelector):  # type: ignore[misc, valid-type]  # chosen by the platform
+class _Impatient(selectors.DefaultSelector):
     """Waits a millisecond where a quarter of a second was asked for; the rest passes on every clock."""
 
     loop: HurriedLoop
@@ -91,9 +92,7 @@ def event_loop() -> HurriedLoop:
 
 def hurry() -> Callable[[], None]:
     """Shorten the backoff of retries, which is not what is tested here; gives what restores it."""
-    kept = [
-        (module, name, getattr(module, name)) for module, values in _HASTE for name in values
-    ]
+    kept = [(module, name, getattr(module, name)) for module, values in _HASTE for name in values]
     for module, values in _HASTE:
         for name, value in values.items():
             setattr(module, name, value)
@@ -127,6 +126,27 @@ _HASTE: tuple[tuple[Any, dict[str, Any]], ...] = (
     ),
     (bulk, {"BACKOFF_MOST": 0.5}),
 )
+
+
+class Log(list[Any]):
+    """A simulator's log that can be waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._grown = asyncio.Event()
+
+    def append(self, entry: Any) -> None:
+        super().append(entry)
+        self._grown.set()
+
+    async def reach(self, length: int, task: asyncio.Future[Any]) -> None:
+        """Until the log is so long, or the task is done."""
+        while not task.done() and len(self) < length:
+            self._grown.clear()
+            growing = asyncio.ensure_future(self._grown.wait())
+            await asyncio.wait({task, growing}, return_when=asyncio.FIRST_COMPLETED)
+            growing.cancel()
+            await asyncio.gather(growing, return_exceptions=True)
 
 
 class Broken(AssertionError):
@@ -166,7 +186,6 @@ class Company:
         self._numbers = itertools.count(1)
         self._judged = 0
         self._newest: dict[tuple[str, str, str], str] = {}
-        self._page_size = connector.google.calendar.DEFAULT_PAGE_SIZE
         self.office: Office = self._await(self._open())
         return self
 
@@ -175,6 +194,8 @@ class Company:
             open_office(self.directory, self.clock, seed=self.seed)
         )
         office.past_days, office.future_days = PAST_DAYS, FUTURE_DAYS
+        self._asked, self._sent = Log(), Log()
+        office.google.log, office.salesloft.log = self._asked, self._sent
         for name, zone in zip(("pam", "jim"), self.zones, strict=False):
             office.hire(name, zone)
         self._configure(office)
@@ -259,10 +280,10 @@ class Company:
         async with AsyncExitStack() as stack:
             return await use(await self._enter(stack))
 
-    def poll(self, *, full: bool = False) -> list[Report]:
+    def poll(self, *, full: bool = False) -> Reports:
         """Read every calendar and deliver everything, as `--once` does."""
 
-        async def whole(parts: Parts) -> list[Report]:
+        async def whole(parts: Parts) -> Reports:
             reports = await self._read(parts, full=full)
             await self._deliver(parts)
             return reports
@@ -270,6 +291,49 @@ class Company:
         reports = self._await(self._with_parts(whole))
         self._judge_requests(reports)
         return reports
+
+    def poll_and(self, after: int, act: Callable[[], None]) -> None:
+        """Poll, and do something as soon as Google has answered so many requests of it."""
+        self.clean = False
+        log = self._asked
+        enough = len(log) + after
+
+        async def watched(parts: Parts) -> Reports:
+            reading = asyncio.ensure_future(self._read(parts, full=False))
+            await log.reach(enough, reading)
+            act()
+            reports = await reading
+            await self._deliver(parts)
+            return reports
+
+        reports = self._await(self._with_parts(watched))
+        self._judge_requests(reports, edited=True)
+
+    def poll_without_key(self) -> None:
+        """One poll during which Salesloft does not know the key."""
+        self.clean = False
+        self.forget_parts()
+        self.office.salesloft.withdraw_key(KEY)
+        try:
+            self.poll()
+        except CredentialsRefused:
+            pass  # a first reading begins with Salesloft's list
+        finally:
+            self.office.salesloft.restore_key(KEY)
+
+    def lose_state(self) -> None:
+        """The state's file is gone; the next poll has to find out from both sides what there is."""
+        self.clean = False
+        self.forget_parts()
+        for name in ("state.db", "state.db-wal", "state.db-shm"):
+            (self.directory / name).unlink(missing_ok=True)
+        shutil.copy(_template(), self.office.state)
+        # What was sent and never arrived is unknown to everybody now.
+        self._newest = {
+            (f"external_{guid_of(name)}", *key): event.updated_at.isoformat()
+            for name in self.office.sellers
+            for key, event in self.held(name).items()
+        }
 
     def read_only(self) -> None:
         """Read and commit, and die before anything is sent."""
@@ -282,7 +346,7 @@ class Company:
         self.clean = False
         self._await(
             self._with_parts(
-                lambda parts: self._until(self._read(parts, full=False), self.office.google.log, after)
+                lambda parts: self._until(self._read(parts, full=False), self._asked, after)
             )
         )
         self.forget_parts()
@@ -291,9 +355,9 @@ class Company:
         """Read, and die as soon as Salesloft has answered so many requests."""
         self.clean = False
 
-        async def some(parts: Parts) -> list[Report]:
+        async def some(parts: Parts) -> Reports:
             reports = await self._read(parts, full=False)
-            await self._until(self._deliver(parts), self.office.salesloft.log, after)
+            await self._until(self._deliver(parts), self._sent, after)
             return reports
 
         reports = self._await(self._with_parts(some))
@@ -301,17 +365,15 @@ class Company:
         self._judge_requests(reports)
 
     @staticmethod
-    async def _until(what: Coroutine[Any, Any, Any], log: list[Any], more: int) -> None:
+    async def _until(what: Coroutine[Any, Any, Any], log: Log, more: int) -> None:
         """Run until the log has grown by so much, then kill it."""
-        enough = len(log) + more
         task = asyncio.ensure_future(what)
-        while not task.done() and len(log) < enough:
-            await asyncio.sleep(0)
+        await log.reach(len(log) + more, task)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     @staticmethod
-    async def _read(parts: Parts, *, full: bool) -> list[Report]:
+    async def _read(parts: Parts, *, full: bool) -> Reports:
         async def one(number: int) -> Report:
             report = await parts.cycle.run(parts.calendars[number].seller, full=full)
             for _ in range(ONE_SHOT_ROUNDS - 1):
@@ -320,7 +382,8 @@ class Company:
                 report = await parts.cycle.run(parts.calendars[number].seller, full=full)
             return report
 
-        return list(await asyncio.gather(*(one(n) for n in range(len(parts.calendars)))))
+        done = await asyncio.gather(*(one(n) for n in range(len(parts.calendars))))
+        return {c.seller.name: report for c, report in zip(parts.calendars, done, strict=True)}
 
     async def _deliver(self, parts: Parts) -> None:
         """As a one-shot, until nothing is left to do; as the daemon, until nothing waits or too much failed."""
@@ -335,24 +398,25 @@ class Company:
 
     async def _settled(self, parts: Parts) -> None:
         ids = [calendar.id for calendar in parts.calendars]
-        enough = len(self.office.salesloft.log) + 150
-        while len(self.office.salesloft.log) < enough:
+        give_up = self.clock() + timedelta(seconds=20)
+        while self.clock() < give_up:
             if (await parts.state.backlog(ids)).pending == 0:
                 return
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(0.05)
 
     # What must be true
 
-    def _judge_requests(self, reports: list[Report]) -> None:
-        """Promises about what was just sent: nothing withheld, nothing overtaken, nothing twice."""
+    def _judge_requests(self, reports: Reports, *, edited: bool = False) -> None:
+        """Promises about what was just sent: nothing withheld, nothing overtaken, nothing twice.
+
+        `edited`: somebody edited meanwhile, so that what is sent may be what was true a moment before.
+        """
         entries = self.office.salesloft.log[self._judged :]
         self._judged = len(self.office.salesloft.log)
         upserts = [entry for entry in entries if entry.route == "events.upsert" and entry.body]
         found: list[str] = []
-        for name, calendar, report in zip(
-            self.office.sellers, self.calendars, reports, strict=True
-        ):
-            if report.failed:
+        for name, calendar in self.office.sellers.items():
+            if reports[UserName(name)].failed or edited:
                 continue  # what was read before may be sent: Google could not be asked
             mine = f"external_{guid_of(name)}"
             bodies = [entry.body for entry in upserts if entry.body["calendar_id"] == mine]
@@ -366,8 +430,12 @@ class Company:
                 found.append(f"updated_at of {key} fell from {newest} to {body['updated_at']}")
             self._newest[key] = body["updated_at"]
         if self.clean:
-            often = Counter((e.body["calendar_id"], e.body["id"], e.body["i_cal_uid"]) for e in upserts)
-            found += [f"{key} sent {times} times by one poll" for key, times in often.items() if times > 1]
+            often = Counter(
+                (e.body["calendar_id"], e.body["id"], e.body["i_cal_uid"]) for e in upserts
+            )
+            found += [
+                f"{key} sent {times} times by one poll" for key, times in often.items() if times > 1
+            ]
         found += [f"overlap {overlap}" for overlap in self.office.salesloft.overlaps]
         found += [f"stale {stale}" for stale in self.office.salesloft.stale_writes]
         if found:
@@ -391,7 +459,7 @@ class Company:
         before = {name: self.held(name) for name in self.office.sellers}
         sent = len(self.office.salesloft.log)
         reports = self.poll()
-        errors = [str(report.error) for report in reports if report.error]
+        errors = [str(report.error) for report in reports.values() if report.error]
         if errors:
             raise Broken(f"the quiet poll failed: {errors}")
         if found := self.differences():
@@ -466,7 +534,9 @@ _made: list[Path] = []
 def _template() -> Path:
     """An empty state, migrated once: alembic takes longer than a whole sequence of edits."""
     if not _made:
-        directory = Path(mkdtemp(prefix="machine-template-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        directory = Path(
+            mkdtemp(prefix="machine-template-", dir=_MEMORY if _MEMORY.is_dir() else None)
+        )
         path = directory / "state.db"
         open_database(path).close()
         _made.append(path)

@@ -20,7 +20,7 @@ Key = tuple[str, str]
 NEVER_SENT = frozenset({"workingLocation", "birthday"})
 BUSY_TYPES = frozenset({"outOfOffice", "focusTime", "fromGmail"})
 TEXT = ("title", "description", "location", "organizer")
-_FAR = timedelta(days=400)
+_FAR = timedelta(days=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +45,7 @@ class Wanted:
     perhaps_blank: bool = False
 
 
-def window(
-    calendar: Calendar, now: datetime, past: int, future: int
-) -> tuple[datetime, datetime]:
+def window(calendar: Calendar, now: datetime, past: int, future: int) -> tuple[datetime, datetime]:
     """The contract's window: whole days of the calendar's zone."""
     today = now.astimezone(calendar.zone).date()
     return (
@@ -113,7 +111,8 @@ def differences(
 ) -> list[str]:
     """Every way in which Salesloft differs from what the person sees in the window, in words."""
     truth = {(seen.id, seen.ical_uid): seen for seen in calendar.truth(start, end)}
-    aside = {key for key, seen in truth.items() if is_set_aside(seen, calendar)}
+    everything = calendar.truth(start - _FAR, end + _FAR)
+    aside = {(seen.id, seen.ical_uid) for seen in everything if is_set_aside(seen, calendar)}
     wanted = {key: wanted_of(seen, calendar, rules) for key, seen in truth.items()}
     found = []
     for key, event in held.items():
@@ -152,7 +151,9 @@ def _compare(want: Wanted, event: StoredEvent) -> list[str]:
     if text != shown:
         found.append(f"text: wanted {shown}, held {text}")
     if want.attendees is not None and people != want.attendees:
-        found.append(f"attendees: wanted {sorted(map(str, want.attendees))}, held {sorted(map(str, people))}")
+        found.append(
+            f"attendees: wanted {sorted(map(str, want.attendees))}, held {sorted(map(str, people))}"
+        )
     return found
 
 

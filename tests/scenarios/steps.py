@@ -161,6 +161,28 @@ def occurrences(office: Office, series: str, seller: str = "pam") -> list[Occurr
     return [one for one in seen if one.recurring_event_id == series]
 
 
+PAST, INSIDE, LATER, AHEAD, FURTHER = (
+    "2026-08-20T09:00",
+    "2026-10-22T09:00",
+    "2026-12-02T09:00",
+    "2027-03-01T09:00",
+    "2027-06-01T09:00",
+)
+"""Times before, in and after the window of `AUTUMN`."""
+
+
+def pitch(calendar: Calendar, when: str = INSIDE) -> str:
+    """A meeting with a prospect."""
+    return calendar.create("Pitch", at(when), attendees=[PROSPECT])
+
+
+def held(office: Office, event_id: str) -> tuple[str | None, str]:
+    """How Salesloft holds an event of Pam's: its status, and its start by her clock."""
+    (event,) = [e for (held_id, _), e in office.held("pam").items() if held_id == event_id]
+    local = event.start.astimezone(office.sellers["pam"].zone)
+    return event.status, f"{local:%Y-%m-%dT%H:%M}"
+
+
 def sql(office: Office, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Look into the state, or spoil it, while nobody uses it."""
     connection = sqlite3.connect(office.state)

@@ -18,6 +18,7 @@ from tests.scenarios.steps import (
     WEEKLY,
     at,
     begin,
+    cycle,
     occurrences,
     set_policy,
     settle,
@@ -156,12 +157,55 @@ async def test_the_policy_changes_together_with_events(office: Office, pam: Cale
     assert {key: cancelled[key] for key in BLANK} == BLANK
 
 
+async def test_a_cancelled_meeting_is_judged_by_the_new_policy_too(
+    office: Office, pam: Calendar
+) -> None:
+    """Its text still stands in Salesloft; no listing tells of it, so Google is asked for it by id."""
+    series = weekly(pam, **TEXT)
+    single = pam.create("Pitch", at("2026-10-22T09:00"), attendees=[PROSPECT], **TEXT)
+    other = pam.create("Other", at("2026-10-23T09:00"), attendees=[{"email": "x@c.example.org"}])
+    await begin(office)
+    one = occurrences(office, series)[6].id
+    for event in (one, single, other):
+        pam.cancel_one(event)
+    await settle(office, sent=3)
+    set_policy(office, "example.com", "buyer.example.net")
+    done = await settle(office, sent=WEEKLY + 1, asked={**FULL, "get": 3})
+    assert {body["id"] for body in done.cancelled} == {one, single}
+    titles = {e.id: e.title for e in office.held("pam").values() if e.status == "cancelled"}
+    assert titles == {one: None, single: None, other: "Other"}
+    set_policy(office, "example.com")
+    await settle(office, sent=WEEKLY - 1)
+
+
 async def test_the_same_policy_in_other_words_sends_nothing(office: Office, pam: Calendar) -> None:
     weekly(pam)
     await begin(office)
     set_policy(office, "Example.COM")
     office.internal_domains = ["example.com"]
     await settle(office, sent=0)
+
+
+@pytest.mark.parametrize("internal", ["full", "nothing"])
+async def test_more_or_less_of_what_is_internal(
+    office: Office, pam: Calendar, internal: str
+) -> None:
+    weekly(pam, **TEXT)
+    pam.create("Own", at("2026-10-22T09:00"))
+    pam.create("Ours", at("2026-10-23T09:00"), attendees=[COLLEAGUE])
+    await begin(office)
+    users = office.config / "users" / "pam.toml"
+    before = users.read_text()
+    users.write_text(before + f'\n[policy]\ninternal = "{internal}"\n')
+    done = await cycle(office)
+    assert len(done.sent) == 2
+    if internal == "full":
+        assert {body["title"] for body in done.alive} == {"Own", "Ours"}
+    else:
+        assert len(done.cancelled) == 2
+    assert (await cycle(office)).sent == []
+    users.write_text(before)
+    await settle(office, sent=2)
 
 
 async def test_guests_that_google_cut_off_stay(office: Office, pam: Calendar) -> None:

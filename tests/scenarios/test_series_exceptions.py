@@ -226,6 +226,25 @@ async def test_many_such_invitations_cost_one_window(office: Office, pam: Calend
     await settle(office, sent=6, asked={"changes": 1, "window": 1})
 
 
+async def test_invited_to_a_dozen_occurrences_of_one_series(office: Office, pam: Calendar) -> None:
+    """Each stands for itself: what happens to one says nothing about the others."""
+    first = pam.invite_to_occurrence(HOST, at("2026-10-22T09:00"))
+    base = first.rpartition("_")[0]
+    ids = [
+        pam.invite_to_occurrence(HOST, at("2026-10-23T09:00") + timedelta(days=n), series_id=base)
+        for n in range(12)
+    ]
+    await begin(office)
+    pam.edit_one(ids[3], summary="Special")
+    await settle(office, sent=1, asked=SERIES)
+    pam.cancel_one(ids[4])
+    await settle(office, sent=1, asked=SERIES)
+    pam.edit_one(ids[5], start=at("2027-03-01T09:00"))
+    pam.cancel_one(ids[6])
+    pam.expire_tokens()
+    await settle(office, sent=2)
+
+
 async def test_an_exception_that_cannot_be_read_is_set_aside_alone(
     office: Office, pam: Calendar
 ) -> None:

@@ -34,14 +34,14 @@ def test_what_stands_in_a_job_is_in_flight(state: sqlite3.Connection) -> None:
     assert outbox.claim(state, [1], 9, NOW) == []
     outbox.release_all(state)  # a crash: the job keeps its own
     assert outbox.claim(state, [1], 9, NOW) == []
-    assert bulk.settle(state, job.id, {}, NOW) == (1, 0)
+    assert bulk.settle(state, job.id, {}, {}, NOW) == (1, 0)
     [newer] = outbox.claim(state, [1], 9, NOW)
     assert fields_of(newer)["title"] == "Pitch 2"
 
 
 def test_each_record_is_accepted_or_refused_by_itself(state: sqlite3.Connection) -> None:
     job = backfilled(state)
-    assert bulk.settle(state, job.id, {(1, KEY): Refusal("no")}, NOW) == (0, 1)
+    assert bulk.settle(state, job.id, {(1, KEY): Refusal("no")}, {}, NOW) == (0, 1)
     assert count(state, "dead_letters") == 1
     assert commit(state, Gone(KEY)).cancels == 0  # Salesloft never took it
 
@@ -53,7 +53,7 @@ def test_what_overtook_a_job_is_settled_by_its_own_answer(state: sqlite3.Connect
     [row] = outbox.claim(state, [1], 9, NOW)
     assert row.updated_ms == item.updated_ms + 1
     assert bulk.hasten(state, job.id, NOW) == 0
-    bulk.settle(state, job.id, {}, NOW)
+    bulk.settle(state, job.id, {}, {}, NOW)
     assert outbox.claim(state, [1], 9, NOW) == []  # never two requests for one key
     outbox.settle_accepted(state, [row])
     assert count(state, "outbox") == 0

@@ -233,7 +233,7 @@ def test_waiting_leaves_out_what_waits_for_one_that_failed_too_often(
         [new] = rows_of(state)
         outbox.settle_later(state, new, next_attempt=NOW, error="later")
     assert outbox.waiting(state, [1], NOW, 3) == (None, 0)
-    assert outbox.waiting(state, [1], NOW, 4)[1] == 2
+    assert outbox.waiting(state, [1], NOW, 4)[1] == 1
 
 
 def test_unsettled_shows_everything_in_the_order_of_sending(state: sqlite3.Connection) -> None:

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 from connector.domain.errors import ConnectorError, RetryLater
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Finding, Seen
-from connector.salesloft import Lease, PayloadRefused, StoredEvent, TeamBudget, UpsertAnswer, Urgency
+from connector.salesloft import (
+    Lease,
+    PayloadRefused,
+    StoredEvent,
+    TeamBudget,
+    UpsertAnswer,
+    Urgency,
+)
 from connector.store import Database, State
 from connector.store.commit import commit_cycle
 from connector.sync.delivery import TeamDelivery

@@ -167,10 +167,14 @@ class EditActions(CreateActions):
     def add_guest(self, event_id: str, guest: Guest) -> str:
         """One more attendee, of one occurrence or the series."""
         new = guest_json(guest)
-        return self._change_content(
-            event_id,
-            lambda fields: merged(fields, {"attendees": [*fields.get("attendees", ()), new]}),
-        )
+
+        def invited(fields: Mapping[str, Any]) -> dict[str, Any]:
+            guests = fields.get("attendees", ())
+            if new.get("email") and any(new["email"] == one.get("email") for one in guests):
+                return dict(fields)  # nobody is invited twice
+            return merged(fields, {"attendees": [*guests, new]})
+
+        return self._change_content(event_id, invited)
 
     def remove_guest(self, event_id: str, email: str) -> str:
         """One attendee less, of one occurrence or the series."""
