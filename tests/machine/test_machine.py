@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
 
 import hypothesis
 import pytest
-import structlog
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import get_state_machine_test
 
-from tests.machine.driver import hurry
 from tests.machine.rules import CalendarMachine
 
 SEQUENCES = int(os.environ.get("STORM_SEQUENCES", "2000"))
@@ -35,20 +31,6 @@ def _profile(sequences: int, steps: int, **more: object) -> settings:
         suppress_health_check=list(HealthCheck),
         **more,  # type: ignore[arg-type]
     )
-
-
-@pytest.fixture(autouse=True)
-def _quick() -> Iterator[None]:
-    restore = hurry()
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    # Broken connections are part of the storm; what their handlers log of them is not.
-    noisy = [logging.getLogger(name) for name in ("aiohttp.server", "asyncio")]
-    for logger in noisy:
-        logger.disabled = True
-    yield
-    for logger in noisy:
-        logger.disabled = False
-    restore()
 
 
 def run(profile: settings, seed: int) -> None:

@@ -14,13 +14,14 @@ from random import Random
 
 import pytest
 
+from connector.simulator.faults import FaultKind
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, open_office
 from tests.people import fill, random_edit
 
 SECONDS = float(os.environ.get("STORM_SECONDS", "600"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
-FAULTS = ("status", "html", "truncate", "slow", "reset_before", "reset_after")
+FAULTS: tuple[FaultKind, ...] = ("status", "html", "truncate", "slow", "reset_before", "reset_after")
 
 
 @pytest.mark.long
