@@ -137,7 +137,7 @@ async def run_once(
             before = await parts.state.dead_letters()
             reports: list[Report] = []
             async with telling(progress, lambda: parts.progress(len(reports))):
-                await _read_all(parts, reports, full=full)
+                await _read_unless(stopping, parts, reports, full=full)
                 async with asyncio.TaskGroup() as group:
                     for team, delivery in parts.deliveries.items():
                         group.create_task(delivery.drain(stopping), name=f"delivery {team}")
@@ -146,7 +146,11 @@ async def run_once(
 
 
 async def run_dry(
-    settings: Settings, *, full: bool, show: Callable[[str, bytes, str], None]
+    settings: Settings,
+    stopping: asyncio.Event,
+    *,
+    full: bool,
+    show: Callable[[str, bytes, str], None],
 ) -> Summary:
     """Like `run_once`, on a copy of the state in memory, showing each upsert instead of sending it.
 
@@ -154,7 +158,7 @@ async def run_dry(
     """
     async with assemble(settings, open_copy(state_file(settings))) as parts:
         reports: list[Report] = []
-        await _read_all(parts, reports, full=full)
+        await _read_unless(stopping, parts, reports, full=full)
         names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
         for row in await parts.state.unsettled(sorted(names), datetime.now(UTC)):
             rules = await parts.state.known(row.calendar, [row.key.event_id], [])
@@ -162,6 +166,32 @@ async def run_dry(
             show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
         backlog = await parts.state.backlog(sorted(names))
         return _summary(parts, reports, replace(backlog, pending=0))
+
+
+async def _read_unless(
+    stopping: asyncio.Event, parts: Parts, reports: list[Report], *, full: bool
+) -> None:
+    """Read every calendar; at a stop drop the readings under way: nothing of them was stored."""
+    reading = asyncio.create_task(_read_all(parts, reports, full=full), name="read all")
+    stopped = asyncio.create_task(stopping.wait(), name="stop")
+    try:
+        await asyncio.wait((reading, stopped), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stopped.cancel()
+        if not reading.done():
+            reading.cancel()
+        await asyncio.gather(stopped, return_exceptions=True)
+    try:
+        await reading
+    except asyncio.CancelledError:
+        if not stopping.is_set():
+            raise
+    read = {report.calendar for report in reports}
+    reports += [
+        Report(calendar.id, error=RetryLater("stopped before it was read; the next run reads it"))
+        for calendar in parts.calendars
+        if calendar.id not in read
+    ]
 
 
 async def _read_all(parts: Parts, reports: list[Report], *, full: bool) -> None:

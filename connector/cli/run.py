@@ -37,7 +37,7 @@ def run(config: Path, mode: Mode) -> int:
     log()
     _name_broken(settings)
     if mode.dry_run:
-        summary = _on_loop(run_dry(settings, full=mode.initial_sync, show=_show))
+        summary = _on_loop(_stoppable_dry(settings, full=mode.initial_sync))
         _print_summary(summary, dry_run=True)
     elif mode.initial_sync or mode.once:
         with shown_progress(settings.process.log_format, log) as tell:
@@ -61,6 +61,10 @@ async def _stoppable_daemon(settings: Settings) -> int:
 
 async def _stoppable_once(settings: Settings, tell: Tell, *, full: bool) -> Summary:
     return await run_once(settings, _stop_signal(), full=full, progress=tell)
+
+
+async def _stoppable_dry(settings: Settings, *, full: bool) -> Summary:
+    return await run_dry(settings, _stop_signal(), full=full, show=_show)
 
 
 def _stop_signal() -> asyncio.Event:

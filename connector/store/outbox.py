@@ -61,7 +61,7 @@ class Row:
 
 
 _READY = """
-    SELECT b.*, CASE WHEN b.backfill THEN 4
+    SELECT b.calendar_id, b.event_id, b.ical_uid, b.queued_ms, CASE WHEN b.backfill THEN 4
                      WHEN b.end_ms > :now AND b.start_ms < :soon THEN 1
                      WHEN b.prospect OR b.cancels THEN 2
                      ELSE 3 END AS lane,
@@ -85,10 +85,14 @@ Running and coming occurrences by their start, then the past, latest first.
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
     turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness) AS turn
-              FROM ready WHERE :blocked_too OR NOT blocked)
-    SELECT calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, attempts, lane, queued_ms, ignored
-    FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit
+              FROM ready WHERE :blocked_too OR NOT blocked),
+    first AS (SELECT * FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit)
+    SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
+           b.ignored
+    FROM first JOIN outbox b USING (calendar_id, event_id, ical_uid)
+    ORDER BY blocked, lane, past, turn, nearness
 """  # noqa: S608  # a constant
+"""The keys are chosen first: a sort that drags every payload along takes twice as long."""
 
 _CLAIM = """UPDATE outbox SET in_flight = 1, attempted = attempted + 1
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""

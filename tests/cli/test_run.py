@@ -340,10 +340,7 @@ async def test_a_dry_run_beside_the_daemon(office: Office) -> None:
     "mode",
     [
         [],
-        pytest.param(
-            ["--once"],
-            marks=pytest.mark.xfail(reason="run_once reads on after SIGTERM: app._read_all"),
-        ),
+        ["--once"],
     ],
 )
 async def test_sigterm_while_google_does_not_answer(office: Office, mode: list[str]) -> None:

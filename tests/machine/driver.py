@@ -171,6 +171,7 @@ class Company:
     base: datetime
     zones: tuple[str, ...] = ("America/New_York",)
     page_size: int = 250
+    bulk_threshold: int = 200
     seed: int = 0
     rules: Rules = field(default_factory=Rules)
     clean: bool = True
@@ -234,7 +235,11 @@ class Company:
     def _configure(self, office: Office) -> None:
         office.internal_domains = list(self.rules.internal_domains)
         for name in office.sellers:
-            office.configure(name, extra=f'[policy]\nprivate = "{self.rules.private}"\n')
+            office.configure(
+                name,
+                extra=f"bulk_threshold = {self.bulk_threshold}\n"
+                f'[policy]\nprivate = "{self.rules.private}"\n',
+            )
 
     # What befalls the world
 

@@ -35,19 +35,28 @@ from tests.domain.builders import (
 from tests.store.world import Fields, PlainSalesloft, an_empty_state, commit, count, fields_of
 
 TEXT = ("title", "description", "location", "organizer", "attendees")
-edits = st.fixed_dictionaries(
-    {},
-    optional={
-        "summary": st.sampled_from(["Pitch", "Pitch 2", ""]),
-        "attendees": st.sampled_from([(ME,), (ME, COLLEAGUE), (ME, PROSPECT), (PROSPECT, ME)]),
-        "private": st.booleans(),
-        "attendees_omitted": st.sampled_from([False, False, True]),
-        "transparent": st.booleans(),
-        "event_type": st.sampled_from([EventType.DEFAULT] * 3 + [EventType.BIRTHDAY]),
-        "days": st.sampled_from([0, 3, 3, 4, 200, -60]),
-        "ical_uid": st.sampled_from([ICalUid("u1")] * 3 + [ICalUid("u2")]),
-    },
+edits = st.sampled_from(
+    [
+        {"summary": "Pitch"},
+        {"summary": "Pitch 2"},
+        {"attendees": (ME, PROSPECT), "attendees_omitted": False},
+        {"attendees": (PROSPECT, ME), "attendees_omitted": False},
+        {"attendees": (ME, COLLEAGUE), "attendees_omitted": False},
+        {"attendees": (ME,), "attendees_omitted": True},
+        {"private": True},
+        {"private": False},
+        {"transparent": True},
+        {"event_type": EventType.BIRTHDAY},
+        {"event_type": EventType.DEFAULT},
+        {"days": 4},
+        {"days": 3},
+        {"days": 200},
+        {"days": -60},
+        {"ical_uid": ICalUid("u1")},
+        {"ical_uid": ICalUid("u2")},
+    ]
 )
+afterwards = st.sampled_from(["nothing", "poll", "poll", "poll and claim", "quiet"])
 
 
 class OneEvent(RuleBasedStateMachine):
@@ -70,6 +79,7 @@ class OneEvent(RuleBasedStateMachine):
         self.withheld = False
 
     def teardown(self) -> None:
+        self.quiet()
         self.state.close()
 
     @property
@@ -78,32 +88,41 @@ class OneEvent(RuleBasedStateMachine):
 
     # What happens in Google
 
-    @initialize(first=edits)
-    def begin(self, first: dict[str, Any]) -> None:
-        self.edit(first)
+    @initialize(then=afterwards)
+    def begin(self, then: str) -> None:
+        self.go_on(then)
 
-    @rule(changes=edits)
-    def edit(self, changes: dict[str, Any]) -> None:
+    @rule(changes=edits, stamp=st.sampled_from(["now", "now", "as before", "none"]), then=afterwards)
+    def edit(self, changes: dict[str, Any], stamp: str, then: str) -> None:
         self.now += timedelta(seconds=1)
+        updated = {"now": self.now, "as before": self.event.updated, "none": None}[stamp]
         changes = dict(changes)
         if changes.get("ical_uid", self.event.ical_uid) != self.event.ical_uid:
             self.whole_list = None
         if "days" in changes:
-            start = NOW + timedelta(days=changes.pop("days"))
+            start = self.now + timedelta(days=changes.pop("days"))
             changes |= {
                 "start": Instant(start),
                 "end": Instant(start + timedelta(hours=1)),
             }
-        self.event = replace(self.event, updated=self.now, **changes)
+        self.event = replace(self.event, updated=updated, **changes)
         self.alive = True
+        self.go_on(then)
 
-    @rule()
+    def go_on(self, then: str) -> None:
+        if then == "quiet":
+            self.quiet()
+        elif then != "nothing":
+            self.poll()
+        if then == "poll and claim":
+            self.claim(2)
+
     def touch(self) -> None:
         self.now += timedelta(seconds=1)
         self.event = replace(self.event, updated=self.now)
 
-    @rule(how=st.sampled_from(["absent", "bare", "body"]))
-    def delete(self, how: str) -> None:
+    @rule(how=st.sampled_from(["absent", "bare", "body"]), then=afterwards)
+    def delete(self, how: str, then: str) -> None:
         self.now += timedelta(seconds=1)
         self.alive = False
         self.tombstone = None
@@ -113,8 +132,15 @@ class OneEvent(RuleBasedStateMachine):
                 updated=self.now if how == "body" else None,
                 body=self.event if how == "body" else None,
             )
+        self.go_on(then)
 
-    @rule(days=st.integers(1, 40))
+    @rule(then=afterwards)
+    def restore(self, then: str) -> None:
+        self.touch()
+        self.alive = True
+        self.go_on(then)
+
+    @rule(days=st.sampled_from([1, 40]))
     def time_passes(self, days: int) -> None:
         self.now += timedelta(days=days)
 
@@ -282,8 +308,8 @@ def _times(held: Fields) -> tuple[datetime, datetime]:
 
 TestOneEvent = OneEvent.TestCase
 TestOneEvent.settings = settings(
-    max_examples=150,
-    stateful_step_count=25,
+    max_examples=200,
+    stateful_step_count=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
