@@ -41,7 +41,7 @@ def test_what_a_one_shot_gave_up_is_tried_by_the_next(company: Open) -> None:
 
 
 def test_chain_of_ical_uids_outlives_an_outage(company: Open) -> None:
-    """A key's cancellation waits for its successor, and that one's for the next: the first was given up, and all hung."""
+    """A key's cancellation waits for its successor, that one's for the next: the first was given up, and all hung."""
     it = company()
     calendar = it.calendars[0]
     meeting = calendar.create("Pitch", BASE + timedelta(hours=5), attendees=[PROSPECT])
