@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from connector.store.state import Backlog
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle, Report
-from connector.sync.delivery import TeamDelivery
+from connector.sync.delivery import TeamDelivery, until_drained
 from connector.sync.progress import Progress, telling
 from connector.sync.seller import Seller
 from connector.sync.summary import RefusedEvent, user_result
@@ -138,9 +139,11 @@ async def run_once(
             reports: list[Report] = []
             async with telling(progress, lambda: parts.progress(len(reports))):
                 await _read_unless(stopping, parts, reports, full=full)
-                async with asyncio.TaskGroup() as group:
-                    for team, delivery in parts.deliveries.items():
-                        group.create_task(delivery.drain(stopping), name=f"delivery {team}")
+                draining = [
+                    asyncio.create_task(delivery.drain(stopping), name=f"delivery {team}")
+                    for team, delivery in parts.deliveries.items()
+                ]
+                await until_drained(draining, stopping)
             summary = _summary(parts, reports, await parts.state.backlog(parts.ids))
             return replace(summary, refusals=await _refusals(parts, before))
 
@@ -261,6 +264,7 @@ async def assemble(
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
         clients = await _clients(settings, state, to_salesloft)
+        stack.push_async_callback(_keep_spent, clients)
         limiters = _limiters(settings)
         sellers: dict[str, HeldBySalesloft] = {}
         calendars: list[Calendar] = []
@@ -324,17 +328,28 @@ async def _clients(
     for user in settings.users:
         teams[team_of(user)].append(user)
     clients = {}
+    since = datetime.now(UTC) - timedelta(minutes=2)
     for team, users in teams.items():
         budget = salesloft.TeamBudget(
             min(u.salesloft.points_per_minute for u in users),
             reserve=max(u.salesloft.reserve for u in users),
         )
-        budget.restore(await state.spent(team, datetime.now(UTC) - timedelta(minutes=2)))
+        budget.restore(await state.spent(team, since, served=list(teams)))
+        budget.keeper = partial(state.spend, team)
         key = users[0].salesloft.api_key
         clients[team] = salesloft.SalesloftClient(
             session, users[0].salesloft.api_url, key.reveal, budget
         )
     return clients
+
+
+async def _keep_spent(clients: dict[str, salesloft.SalesloftClient]) -> None:
+    """At the end, what the last answers told of costs."""
+    for team, client in clients.items():
+        try:
+            await client.budget.keep()
+        except RetryLater as later:
+            _log.warning("state_busy", team=team, message=str(later))
 
 
 def _limiters(settings: Settings) -> dict[str, google.RequestLimiter]:

@@ -172,6 +172,11 @@ def same(desired: Fingerprint, held: Fingerprint | None) -> bool:
     return desired.endswith(".-") and desired.partition(".")[0] == held.partition(".")[0]
 
 
+def without_list(fingerprint: Fingerprint) -> Fingerprint:
+    """The same content where Google cut off the list of attendees."""
+    return Fingerprint(f"{fingerprint.partition('.')[0]}.-")
+
+
 def hides(fingerprint: Fingerprint | None) -> bool:
     """True if this is the content of something living whose text is withheld."""
     return fingerprint is not None and fingerprint.endswith(_WITHHELD)

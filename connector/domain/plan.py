@@ -157,20 +157,21 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
         event, verdict, ground.rules, ground.zone, attendees_known=_list_is_held(known)
     )
     if not _concerns(ground.window, content, known):
-        return _never_heard_of(known) if known and known.alive else None
+        if known and not known.alive:  # cancelled, but its text may be withheld by now
+            return _decide_gone(ground, None, known, withheld=content.text is None)
+        return _never_heard_of(known) if known else None
     wanted = fingerprint(content)
     planned = _planned(event, verdict, content, known)
     if known:
         if known.refused is not None and same(wanted, known.refused) and not known.pending:
             return _remember(planned, known)
-        if known.pending is not None and same(wanted, known.pending):
-            return _remember(planned, known)
-        if same(wanted, known.accepted):
+        if same(wanted, known.accepted) and not known.attempted:
             if known.pending is None and known.refused is None:
                 return _remember(planned, known)
-            if not known.attempted:
-                stays = replace(planned, pending=None, refused=None, canceled_at=None)
-                return Withdraw(known.key, stays)
+            stays = replace(planned, pending=None, refused=None, canceled_at=None)
+            return Withdraw(known.key, stays)
+        if known.pending is not None and same(wanted, known.pending):
+            return _remember(planned, known)
     updated_at = _next_updated_at(event.updated, ground, known)
     payload = payload_of(
         content,
@@ -260,12 +261,11 @@ def _decide_gone(
     blank = known.exposed and (withheld or hides(known.pending) or hides(known.refused))
     if not known.alive and not blank:
         return None
+    if known.accepted is None and not known.attempted:
+        # Salesloft never heard of it, or refused it from the start.
+        return Withdraw(known.key, None)
     if known.end <= ground.window.start:
         return None  # it passed the old edge: history is not rewritten
-    if known.accepted is None and not known.attempted:
-        return Withdraw(
-            known.key, None
-        )  # Salesloft never heard of it, or refused it from the start
     wanted = CANCELLED_AND_BLANKED if blank else CANCELLED
     if wanted in (known.pending or known.accepted, known.refused):
         return None

@@ -23,7 +23,7 @@ from connector.observe.systemd import ServiceManager
 from connector.store import State
 from connector.store.state import RETENTION
 from connector.sync.cycle import CalendarCycle, Report
-from connector.sync.delivery import TeamDelivery
+from connector.sync.delivery import DRAIN_SECONDS, TeamDelivery
 from connector.sync.seller import Seller
 
 _log = get_logger(__name__)
@@ -37,7 +37,6 @@ PROBE_SECONDS = 60.0
 PROBE_EARLY_FOR = 300.0
 STUCK_SECONDS = 900.0
 """A reading that takes longer than this is not work that advances: the watchdog is no longer fed."""
-DRAIN_SECONDS = 10.0
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ import math
 import random
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
@@ -128,6 +128,7 @@ class TeamBudget:
         jitter: Callable[[], float] = random.random,
     ) -> None:
         """`reserve` is the share of the team's limit that is left to its other tools, where the server tells enough."""
+        self.keeper: Callable[[Sequence[tuple[datetime, float]]], Awaitable[None]] | None = None
         self._cap = float(points_per_minute)
         self._reserve = reserve
         self._clock, self._sleep, self._wall, self._jitter = clock, sleep, wall, jitter
@@ -155,6 +156,11 @@ class TeamBudget:
     def spent_in_all(self) -> float:
         """What every request so far came to, without those still in flight and what an earlier process spent."""
         return self._recorded - self._restored
+
+    async def keep(self) -> None:
+        """Store what weighs now, where whoever made this budget wants it stored."""
+        if self.keeper is not None:
+            await self.keeper(self.entries())
 
     def set_cap(self, points_per_minute: float) -> None:
         """Another configured cap, as after a reload."""

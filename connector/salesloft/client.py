@@ -88,7 +88,7 @@ class SalesloftClient:
         start: datetime,
         end: datetime | None = None,
         *,
-        urgency: Urgency = Urgency.LATER,
+        urgency: Urgency = Urgency.CHANGE,
     ) -> AsyncIterator[list[StoredEvent]]:
         """Page by page, what Salesloft holds of a calendar that ends at or after `start` and starts before `end`.
 
@@ -107,14 +107,14 @@ class SalesloftClient:
 
     # -- bulk jobs
 
-    async def create_bulk_job(self, name: str, *, urgency: Urgency = Urgency.BACKFILL) -> BulkJob:
+    async def create_bulk_job(self, name: str, *, urgency: Urgency = Urgency.CHANGE) -> BulkJob:
         """Open a job. If the answer is lost the job may exist all the same: look for its name in `list_jobs`."""
         body = msgspec.json.encode({"type": BULK_TYPE, "name": name})
         answer = await self._transport.attempt("POST", JOBS, urgency=urgency, body=body)
         return wire.bulk_job(wire.one(answer))
 
     async def add_job_data(
-        self, job_id: int, bodies: Sequence[bytes], *, urgency: Urgency = Urgency.BACKFILL
+        self, job_id: int, bodies: Sequence[bytes], *, urgency: Urgency = Urgency.CHANGE
     ) -> int:
         """Add at most 5,000 upsert bodies, each JSON as for `upsert`; the number that Salesloft took."""
         if not 0 < len(bodies) <= MOST_RECORDS:
@@ -130,14 +130,14 @@ class SalesloftClient:
         records = wire.one(answer).get("records")
         return records if isinstance(records, int) else len(bodies)
 
-    async def mark_ready(self, job_id: int, *, urgency: Urgency = Urgency.BACKFILL) -> BulkJob:
+    async def mark_ready(self, job_id: int, *, urgency: Urgency = Urgency.CHANGE) -> BulkJob:
         """Hand the job over. Refused (RequestRefused) if it is no longer open."""
         answer = await self._transport.attempt(
             "PUT", f"{JOBS}/{job_id}", route=JOB, urgency=urgency, body=b'{"ready_to_execute":true}'
         )
         return wire.bulk_job(wire.one(answer))
 
-    async def get_job(self, job_id: int, *, urgency: Urgency = Urgency.LATER) -> BulkJob:
+    async def get_job(self, job_id: int, *, urgency: Urgency = Urgency.CHANGE) -> BulkJob:
         async def read() -> BulkJob:
             return wire.bulk_job(wire.one(await self._calls.get(f"{JOBS}/{job_id}", JOB, urgency)))
 
@@ -148,7 +148,7 @@ class SalesloftClient:
         states: Sequence[str] = (),
         after: int | None = None,
         *,
-        urgency: Urgency = Urgency.LATER,
+        urgency: Urgency = Urgency.CHANGE,
     ) -> list[BulkJob]:
         """Up to 100 jobs with ids above `after`, by id; fewer than 100 does not prove the end, an empty list does."""
         params = [("state[]", state) for state in states] + _cursor(after, PER_PAGE)
@@ -165,7 +165,7 @@ class SalesloftClient:
         status: Sequence[str] = (),
         after: int | None = None,
         per_page: int = PER_PAGE,
-        urgency: Urgency = Urgency.LATER,
+        urgency: Urgency = Urgency.CHANGE,
     ) -> list[BulkResult]:
         """Results with ids above `after`, by id; empty until the job is done, and after the last one."""
         return await self._records(job_id, "results", status, after, per_page, urgency)
@@ -177,7 +177,7 @@ class SalesloftClient:
         status: Sequence[str] = (),
         after: int | None = None,
         per_page: int = PER_PAGE,
-        urgency: Urgency = Urgency.LATER,
+        urgency: Urgency = Urgency.CHANGE,
     ) -> list[BulkResult]:
         """The job's records at any time, also those still `pending` or `retrying`; paged like `job_results`."""
         return await self._records(job_id, "job_data", status, after, per_page, urgency)

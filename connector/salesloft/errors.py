@@ -101,7 +101,7 @@ def refusal(answer: Answer, sent: bytes = b"") -> ConnectorError:
     reason = told.reason or "no reason given"
     return PayloadRefused(
         f"Salesloft refused {answer.where} with {status}: {reason} {answer.ending()};"
-        " it is not sent again unchanged: see the dead letter, mend the event or the mapping, then retry it",
+        " the same request is not sent again",
         status=status,
         reason=reason,
         request_id=answer.request_id,

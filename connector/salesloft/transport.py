@@ -68,6 +68,7 @@ class Transport:
         """The answer if it is a success; raises the table's error otherwise. `route` is the path without ids."""
         if lease is None:
             lease = await self._budget.acquire(f"{method} {route or path}", urgency, cost)
+            await self._keep(lease)
         with lease:
             failure: ConnectorError
             answer: Answer | None = None
@@ -103,6 +104,14 @@ class Transport:
                 failure = cut or no_answer(method, path, error)
         # Outside of the handlers, so that aiohttp's error, which holds the request's headers, is no part of the chain.
         raise failure
+
+    async def _keep(self, lease: Lease) -> None:
+        """What is spent must outlive a crash before it is spent."""
+        try:
+            await self._budget.keep()
+        except BaseException:
+            lease.refund()
+            raise
 
     def _headers(self, body: bytes | None) -> dict[str, str]:
         headers = {

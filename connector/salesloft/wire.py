@@ -72,7 +72,11 @@ def next_page(whole: Fields) -> int | bool | None:
 
 
 def upsert_answer(answer: Answer) -> UpsertAnswer:
-    whole, data = envelope(answer), one(answer)
+    if not answer.body.strip():
+        # A success that says nothing: there is nothing to compare, but it was applied.
+        return UpsertAnswer("", StoredEvent(), None, answer.request_id, answer.cost)
+    whole = envelope(answer)
+    data = _object(whole.get("data", whole))
     told = whole.get("upsert_type") or _object(whole.get("metadata")).get("upsert_type")
     changed = _object(data.get("extended_properties")).get("changed_attributes")
     return UpsertAnswer(

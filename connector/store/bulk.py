@@ -88,13 +88,18 @@ def open_job(
     return LocalJob(int(job_id or 0), name, None, False, now)
 
 
-def job_of(connection: sqlite3.Connection, team: str) -> LocalJob | None:
-    """The team's job that is not settled yet."""
+def job_of(connection: sqlite3.Connection, team: str, calendars: Sequence[int]) -> LocalJob | None:
+    """The team's job that is not settled yet, also one that was begun with the key that it had before."""
     row = connection.execute(
-        "SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE team = ? ORDER BY id LIMIT 1",
-        (team,),
+        """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE team = :team OR id IN (
+               SELECT bulk_id FROM bulk_items WHERE calendar_id IN (SELECT value FROM json_each(:calendars)))
+           ORDER BY id LIMIT 1""",
+        {"team": team, "calendars": json.dumps(list(calendars))},
     ).fetchone()
-    return LocalJob(row[0], row[1], row[2], bool(row[3]), from_millis(row[4])) if row else None
+    if row is None:
+        return None
+    connection.execute("UPDATE bulk_jobs SET team = ? WHERE id = ?", (team, row[0]))
+    return LocalJob(row[0], row[1], row[2], bool(row[3]), from_millis(row[4]))
 
 
 def note_remote(connection: sqlite3.Connection, job: int, remote_id: int) -> None:

@@ -274,6 +274,8 @@ def _unusable(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         hint = {
+            "database disk image is malformed": "it is damaged; restore a backup, or move it away: the next start"
+            " builds it anew from Google and Salesloft. Nothing was changed",
             "file is not a database": "it is no SQLite file or damaged; move it away or restore a"
             " backup, nothing was changed",
             "attempt to write a readonly database": "it cannot be written; check the owner and the"

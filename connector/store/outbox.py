@@ -20,6 +20,7 @@ from connector.domain.mapping import (
     UNCERTAIN,
     Fingerprint,
     to_millis,
+    without_list,
 )
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
@@ -206,8 +207,12 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
         key = _parameters(row)
         settled = connection.execute(
             "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
-            " AND (updated_ms = :updated OR fingerprint = :fingerprint)",
-            {**key, "fingerprint": row.fingerprint},
+            " AND (updated_ms = :updated OR fingerprint IN (:same, :same_but_list))",
+            {
+                **key,
+                "same": row.fingerprint,
+                "same_but_list": without_list(row.fingerprint),
+            },
         ).rowcount
         if not settled:
             connection.execute(
@@ -322,6 +327,19 @@ def _note_uncertain(connection: sqlite3.Connection, key: dict[str, Any]) -> None
                SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar AND b.event_id = :event
                AND b.ical_uid = :uid AND b.updated_ms = :updated AND b.attempted > 0)""",
         {**key, "uncertain": UNCERTAIN},
+    )
+
+
+def put_off(connection: sqlite3.Connection, row: Row, until: datetime, error: str) -> None:
+    """Everything of a row's calendar waits until then, except what is in flight; the row is in line again."""
+    connection.execute(
+        "UPDATE outbox SET next_attempt_ms = ?, last_error = ? WHERE calendar_id = ? AND NOT in_flight",
+        (to_millis(until), error, row.calendar),
+    )
+    connection.execute(
+        "UPDATE outbox SET in_flight = 0, next_attempt_ms = :until, last_error = :error"
+        " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
+        {**_parameters(row), "until": to_millis(until), "error": error},
     )
 
 

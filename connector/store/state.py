@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -188,6 +189,10 @@ class State:
             )
         )
 
+    async def put_off(self, row: outbox.Row, until: datetime, error: str) -> None:
+        """A whole calendar waits: Salesloft forbids it."""
+        await self._database.run(lambda c: outbox.put_off(c, row, until, error))
+
     async def retry_now(self, calendars: Sequence[int]) -> None:
         """What was put off may be tried at once: the service answers again."""
         await self._database.run(lambda c: outbox.retry_now(c, calendars))
@@ -199,8 +204,8 @@ class State:
         """How many rows a bulk job could take now."""
         return await self._database.run(lambda c: bulk.bulkable(c, calendars, now))
 
-    async def bulk_job(self, team: str) -> bulk.LocalJob | None:
-        return await self._database.run(lambda c: bulk.job_of(c, team))
+    async def bulk_job(self, team: str, calendars: Sequence[int]) -> bulk.LocalJob | None:
+        return await self._database.run(lambda c: bulk.job_of(c, team, calendars))
 
     async def open_bulk_job(
         self, team: str, calendars: Sequence[int], name: str, now: datetime, most: int
@@ -329,13 +334,19 @@ class State:
 
         await self._database.run(write)
 
-    async def spent(self, team: str, since: datetime) -> list[tuple[datetime, float]]:
-        """What a team spent after `since`, oldest first."""
+    async def spent(
+        self, team: str, since: datetime, served: Sequence[str] = ()
+    ) -> list[tuple[datetime, float]]:
+        """What a team spent after `since`, oldest first.
+
+        What teams spent that are none of `served` counts too: the same team's, under the key that it had before.
+        """
 
         def read(connection: sqlite3.Connection) -> list[tuple[datetime, float]]:
             cursor = connection.execute(
-                "SELECT at_ms, cost FROM points WHERE team = ? AND at_ms > ? ORDER BY at_ms",
-                (team, to_millis(since)),
+                "SELECT at_ms, cost FROM points WHERE at_ms > ? AND"
+                " (team = ? OR (? != '[]' AND team NOT IN (SELECT value FROM json_each(?)))) ORDER BY at_ms",
+                (to_millis(since), team, *[json.dumps(list(served))] * 2),
             )
             return [(from_millis(at), cost) for at, cost in cursor]
 

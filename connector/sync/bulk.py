@@ -25,10 +25,11 @@ from connector.salesloft import MOST_RECORDS, BulkJob, BulkResult, TeamRefused
 from connector.store import State
 from connector.store.bulk import LocalJob, Refusal
 from connector.sync.answers import ignored_because, with_time_above
-from connector.sync.fields import without
+from connector.sync.fields import DROPPABLE, without
 
 _log = get_logger(__name__)
 T = TypeVar("T")
+P = TypeVar("P", BulkJob, BulkResult)
 
 MOST_IN_JOB = 20_000
 POLL_FIRST, POLL_MOST = 0.3, 15.0
@@ -87,10 +88,11 @@ class TeamBulk:
         self.sleep = sleep
         """Raises Stopping when the process is stopped."""
         self._new = ""
+        self._sent_without: frozenset[str] = frozenset()
 
     async def unfinished(self) -> LocalJob | None:
         """A job that is not settled: of an earlier process, or the one that runs."""
-        return await self._state.bulk_job(self._team)
+        return await self._state.bulk_job(self._team, sorted(self.names.values()))
 
     async def open(self) -> LocalJob:
         """Put what waits into a new job."""
@@ -152,7 +154,7 @@ class TeamBulk:
 
     async def _find(self, name: str) -> int | None:
         after: int | None = None
-        while jobs := await self._client.list_jobs(("open",), after):
+        while jobs := _further(after, await self._client.list_jobs(("open",), after)):
             for job in jobs:
                 if job.name == name:
                     return job.id
@@ -160,6 +162,7 @@ class TeamBulk:
         return None
 
     async def _load(self, job: LocalJob, remote: int) -> None:
+        self._sent_without = self.dropped
         while rows := await self._state.bulk_items(job.id, MOST_RECORDS):
             bodies = [without(row.payload, self.dropped) for row in rows]
             await self._persistently(partial(self._client.add_job_data, remote, bodies))
@@ -197,17 +200,29 @@ class TeamBulk:
         """The records that Salesloft did not take, by key."""
         found: dict[tuple[int, Key], Refusal] = {}
         after: int | None = None
-        while results := await self._persistently(
-            partial(self._client.job_results, remote, status=("error",), after=after)
+        while results := _further(
+            after,
+            await self._persistently(
+                partial(self._client.job_results, remote, status=("error",), after=after)
+            ),
         ):
             for result in results:
                 record = result.record
                 calendar = self.names.get(record.calendar_id)
                 if calendar is not None and result.status == "error":
                     key = Key(EventId(record.id), ICalUid(record.i_cal_uid))
-                    found[calendar, key] = Refusal(result.error or "refused without a reason")
+                    found[calendar, key] = self._judged(result)
             after = results[-1].id
         return found
+
+    def _judged(self, result: BulkResult) -> Refusal:
+        """A record that was refused for a newer field alone is sent again without it."""
+        reason = result.error or "refused without a reason"
+        drop = result.fields & DROPPABLE - self._sent_without
+        if drop - self.dropped:
+            _log.warning("field_dropped", team=self._team, fields=sorted(drop), message=reason)
+        self.dropped |= drop
+        return Refusal(reason, passing=bool(drop))
 
     async def _ignored(
         self, job: LocalJob, remote: int
@@ -220,8 +235,11 @@ class TeamBulk:
         found: dict[tuple[int, Key], tuple[datetime, bytes]] = {}
         after: int | None = None
         while sent and (
-            results := await self._persistently(
-                partial(self._client.job_results, remote, status=("success",), after=after)
+            results := _further(
+                after,
+                await self._persistently(
+                    partial(self._client.job_results, remote, status=("success",), after=after)
+                ),
             )
         ):
             for result in results:
@@ -248,3 +266,11 @@ class TeamBulk:
     async def _pause(self, later: RetryLater, attempts: int) -> None:
         ceiling = min(BACKOFF_MOST, 0.5 * 2 ** min(attempts, 10))
         await self.sleep(max(random.uniform(0, ceiling), later.after_seconds or 0.0))  # noqa: S311
+
+
+def _further(after: int | None, page: list[P]) -> list[P]:
+    """A page of a list that is walked by `id[gt]`; empty if its ids do not rise, which would never end."""
+    if page and after is not None and page[-1].id <= after:
+        _log.warning("list_does_not_advance", after=after)
+        return []
+    return page

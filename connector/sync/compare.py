@@ -14,6 +14,7 @@ from connector.domain.errors import RequestRefused
 from connector.domain.mapping import (
     CANCELLED,
     Content,
+    Fingerprint,
     PayloadAttendee,
     Text,
     calendar_id_of,
@@ -48,7 +49,8 @@ class HeldBySalesloft:
             async for page in self._client.list_events(calendar_id_of(user_guid), since):
                 for stored in page:
                     known = known_of(stored)
-                    if known is not None:
+                    mine = stored.calendar_id or stored.user_guid in (user_guid, "")
+                    if known is not None and mine:
                         found[known.key] = known
         except TeamRefused as refused:
             if refused.status != 403:
@@ -88,12 +90,18 @@ def known_of(stored: StoredEvent) -> Known | None:
         end=stored.end_time,
         all_day=bool(stored.all_day),
         alive=not cancelled,
-        accepted=CANCELLED if cancelled else fingerprint(content),
+        accepted=CANCELLED if cancelled else _accepted(stored, content),
         exposed=text is not None,
         prospect=text is not None and not cancelled,
         updated_at=stored.updated_at,
         canceled_at=stored.canceled_at if cancelled else None,
     )
+
+
+def _accepted(stored: StoredEvent, content: Content) -> Fingerprint:
+    """What Salesloft holds, if its list says enough to tell; else something that nothing equals."""
+    told = stored.status is not None and stored.transparency is not None
+    return fingerprint(content) if told else Fingerprint("unread")
 
 
 def _text_of(stored: StoredEvent) -> Text | None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater, Stopping
 from connector.observe.log import get_logger
-from connector.salesloft import Lease, UpsertAnswer, refused_fields
+from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
 from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
@@ -96,6 +96,9 @@ class TeamDelivery:
     _breaker: Breaker = field(init=False)
     _parked: _Parked = field(default_factory=_Parked)
     _dropped: set[str] = field(default_factory=set)
+    _forbidden: set[int] = field(default_factory=set)
+    _shut_since: dict[int, datetime] = field(default_factory=dict)
+    _one_shot: bool = False
     _bulk_runs: bool = False
     _bulk_resumed: bool = False
     _spare_bulk: bool = False
@@ -113,6 +116,7 @@ class TeamDelivery:
 
     async def drain(self, stopping: asyncio.Event) -> None:
         """Deliver everything that waits, then return; rows that keep failing are left for the next run."""
+        self._one_shot = True
         await self._deliver(stopping, until_settled=True)
 
     async def _deliver(self, stopping: asyncio.Event, *, until_settled: bool) -> None:
@@ -139,9 +143,7 @@ class TeamDelivery:
             return None
         limit = GIVE_UP_AFTER if until_settled else None
         now = self.clock()
-        due, _ = await self.state.waiting(
-            sorted(self.calendars), now, limit, spare_bulk=self._spare_bulk
-        )
+        due, _ = await self.state.waiting(self._served(), now, limit, spare_bulk=self._spare_bulk)
         if due is None:
             idle = self._flying == 0 and not self._bulk_runs
             return None if until_settled and idle else LOOK_AGAIN
@@ -195,6 +197,7 @@ class TeamDelivery:
         except Stopping:
             _log.info("bulk_left", team=self.team, job=job.name)
         finally:
+            self._dropped |= bulk.dropped
             self._bulk_runs, bulk.processed = False, 0
             self.wake()
 
@@ -215,6 +218,7 @@ class TeamDelivery:
             raise
         for lease in leases[len(claimed) :]:
             lease.refund()
+        await self._keep_spent()
         if not claimed:
             # Rows wait, but each for another one of its event that is still in flight.
             await _either(self._changed, stopping, 1.0)
@@ -223,21 +227,16 @@ class TeamDelivery:
             flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")
 
     async def _claim(self, most: int) -> list[Row]:
-        """Claim rows and, in the same commit, keep what was spent. That may fail alone: what is claimed is sent."""
-        claimed, kept = await asyncio.gather(
-            self.state.claim(
-                sorted(self.calendars), most, self.clock(), spare_bulk=self._spare_bulk
-            ),
-            self.state.spend(self.team, self.client.spent()),
-            return_exceptions=True,
+        return await self.state.claim(
+            self._served(), most, self.clock(), spare_bulk=self._spare_bulk
         )
-        if isinstance(claimed, BaseException):
-            raise claimed
-        if isinstance(kept, RetryLater):
-            _log.error("state_busy", team=self.team, message=str(kept))
-        elif kept is not None:
-            raise kept
-        return claimed
+
+    async def _keep_spent(self) -> None:
+        """Points outlive a crash. If they cannot be kept now, what is claimed is sent all the same."""
+        try:
+            await self.state.spend(self.team, self.client.spent())
+        except RetryLater as later:
+            _log.error("state_busy", team=self.team, message=str(later))
 
     async def _send(self, row: Row, lease: Lease) -> None:
         dropped = frozenset(self._dropped)
@@ -247,7 +246,8 @@ class TeamDelivery:
         except RetryLater as later:
             await _persistently(partial(self._try_later, row, later))
         except CredentialsRefused as refused:
-            await _persistently(partial(self._park, row, refused))
+            park = self._park if self._concerns_team(row, refused) else self._shut
+            await _persistently(partial(park, row, refused))
         except RequestRefused as refused:
             await _persistently(partial(self._refuse, row, refused, dropped))
         else:
@@ -263,6 +263,9 @@ class TeamDelivery:
             return
         await self.state.settle_accepted([row], later_than_sent(row.payload, answer.data))
         self.tally.accepted += 1
+        self._forbidden.discard(row.calendar)
+        if self._shut_since.pop(row.calendar, None) is not None:
+            _log.info("calendar_allowed", team=self.team)
         if self._breaker.succeeded():
             _log.info("team_reachable", team=self.team)
             await self.state.retry_now(sorted(self.calendars))
@@ -305,6 +308,28 @@ class TeamDelivery:
         )
         await self.state.settle_later(row, self.clock() + timedelta(seconds=pause), str(later))
 
+    def _concerns_team(self, row: Row, refused: CredentialsRefused) -> bool:
+        """A 401 always does. A 403 does when it is said of several calendars, or of the only one."""
+        self._forbidden.add(row.calendar)
+        if not isinstance(refused, TeamRefused) or refused.status == 401:
+            return True
+        return len(self._forbidden) >= min(3, len(self.calendars))
+
+    async def _shut(self, row: Row, refused: CredentialsRefused) -> None:
+        """Salesloft forbids this one calendar: its rows wait, its neighbours go on."""
+        if row.calendar not in self._shut_since:
+            self._shut_since[row.calendar] = self.clock()
+            _log.error("calendar_forbidden", team=self.team, message=str(refused))
+        early = self.clock() - self._shut_since[row.calendar] < PROBE_FIRST_FOR
+        until = self.clock() + (self.probe_every if early else PROBE_LATER)
+        await self.state.put_off(row, until, str(refused))
+
+    def _served(self) -> list[int]:
+        """The calendars to send for; a one-shot leaves those that are forbidden to the next run."""
+        return sorted(
+            self.calendars - self._shut_since.keys() if self._one_shot else self.calendars
+        )
+
     async def _park(self, row: Row | None, refused: CredentialsRefused) -> None:
         now = self.clock()
         if row is not None:
@@ -332,6 +357,38 @@ class TeamDelivery:
         if dead:
             self.tally.refused += 1
             _log.error("dead_letter", event_id=row.key.event_id, message=str(refused))
+
+
+DRAIN_SECONDS = 8.0
+"""How long requests that were sent before a stop are waited for; a stop has ten seconds in all."""
+
+
+async def until_drained(
+    deliveries: Collection[asyncio.Task[None]], stopping: asyncio.Event
+) -> None:
+    """Wait for deliveries to end; once the process is stopped, for what was sent and not for long.
+
+    What is cut off then is in line again at the next start. Raises what a delivery died of.
+    """
+    stopped = asyncio.create_task(stopping.wait(), name="stop")
+    try:
+        pending: set[asyncio.Task[Any]] = set(deliveries)
+        while pending and not stopped.done():
+            done, rest = await asyncio.wait(
+                (*pending, stopped), return_when=asyncio.FIRST_COMPLETED
+            )
+            pending = rest - {stopped}
+            if any(task is not stopped and task.exception() for task in done):
+                stopping.set()
+        if pending:
+            await asyncio.wait(pending, timeout=DRAIN_SECONDS)
+    finally:
+        for task in (*deliveries, stopped):
+            task.cancel()
+        ended = await asyncio.gather(*deliveries, stopped, return_exceptions=True)
+    for end in ended:
+        if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
+            raise end
 
 
 async def _persistently(settle: Callable[[], Awaitable[None]]) -> None:

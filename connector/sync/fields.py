@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-DROPPABLE = frozenset({"transparency", "updated_at", "upsert_key"})
-"""On the current reference page but not in the older definition: a 422 that names one drops it for the team."""
+DROPPABLE = frozenset({"transparency", "updated_at", "upsert_key", "canceled_at"})
+"""On the current reference page but not in the older definition: a 422 that names one drops it for the team.
+
+`canceled_at` is left out only where it is null, which a Salesloft may refuse.
+"""
 
 
 def without(payload: bytes, fields: Collection[str]) -> bytes:
@@ -14,4 +17,9 @@ def without(payload: bytes, fields: Collection[str]) -> bytes:
     if not fields:
         return payload
     body = json.loads(payload)
-    return json.dumps({key: value for key, value in body.items() if key not in fields}).encode()
+    kept = {
+        key: value
+        for key, value in body.items()
+        if key not in fields or (key == "canceled_at" and value is not None)
+    }
+    return json.dumps(kept).encode()

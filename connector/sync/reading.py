@@ -12,7 +12,14 @@ from functools import partial
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from connector.domain.errors import NotFound, RequestRefused, ResyncRequired, RetryLater
+from connector.domain.errors import (
+    NotFound,
+    ParkReason,
+    RequestRefused,
+    ResyncRequired,
+    RetryLater,
+    UserParked,
+)
 from connector.domain.mapping import CANCELLED_AND_BLANKED
 from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
 from connector.domain.occurrences import (
@@ -191,7 +198,13 @@ async def _list_each(
                 )
         return None
 
-    answers = await _together([partial(one, series_id) for series_id in series])
+    try:
+        answers = await _together([partial(one, series_id) for series_id in series])
+    except (RequestRefused, RetryLater, UserParked):
+        # One series that Google will not list must not stop the calendar: the window shows all of them. Where
+        # nothing can be read, this raises the same.
+        listing = await seller.reader.list_window(window.start - _EDGE, window.end)
+        return [listing], frozenset()
     return (
         [listing for listing in answers if listing is not None],
         frozenset(sid for sid, listing in zip(series, answers, strict=True) if listing is None),
@@ -244,7 +257,10 @@ async def _explain_absence(
                 rows = [row for row in rows if not window.overlaps(row.start, row.end)]
             ask += rows
         else:
-            master = await _get(seller, series_id)
+            try:
+                master = await _get(seller, series_id)
+            except RequestRefused:
+                continue  # there, but it cannot be read: what Salesloft holds of it stays
             # Without any master, it may be somebody's who is invited to single occurrences only.
             if isinstance(master, Event) or (master is None and len(rows) <= CONFIRM_AT_MOST):
                 ask += rows
@@ -324,9 +340,15 @@ async def _confirm_each(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
 
 
 async def _get(seller: Seller, event_id: EventId) -> Event | Tombstone | None:
-    for _ in range(ASKED_FOR):
-        with contextlib.suppress(NotFound):
-            return await seller.reader.get_event(event_id)
+    try:
+        for _ in range(ASKED_FOR):
+            with contextlib.suppress(NotFound):
+                return await seller.reader.get_event(event_id)
+    except UserParked as parked:
+        if parked.reason is not ParkReason.FORBIDDEN:
+            raise
+        # Of one event, this says nothing of the calendar: it is there, but not to be read.
+        raise RequestRefused(str(parked), status=403, reason=parked.reason.value) from parked
     return None
 
 

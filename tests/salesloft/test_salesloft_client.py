@@ -93,9 +93,19 @@ async def test_an_answer_of_unexpected_types_is_still_a_success(
     assert answer.data.start_time is None
 
 
+@pytest.mark.parametrize("said", [b"", b"{}", b'{"data": null}'])
+async def test_a_success_that_says_nothing_was_applied(
+    client: SalesloftClient, salesloft: Loopback, said: bytes
+) -> None:
+    salesloft.then_raw(said, status=201)
+    answer = await client.upsert(BODY)
+    assert answer.data.id == ""
+    assert answer.request_id == "req-1"
+
+
 @pytest.mark.parametrize(
     "cut",
-    [b'{"data": {"id": "e1", "ti', b"", b"<html>ok</html>", b"[1, 2", b'"fine"', b"{}", b"null"],
+    [b'{"data": {"id": "e1", "ti', b"<html>ok</html>", b"[1, 2", b'"fine"', b"null"],
 )
 async def test_a_success_that_cannot_be_read_is_tried_again(
     client: SalesloftClient, salesloft: Loopback, cut: bytes

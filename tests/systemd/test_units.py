@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from connector.cli import exits
-from connector.engines.local import DRAIN_SECONDS
+from connector.sync.delivery import DRAIN_SECONDS
 from tests.systemd.seed import ROOT
 
 UNITS = ("gcal-salesloft.service", "gcal-salesloft@.service")
