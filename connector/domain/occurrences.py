@@ -177,7 +177,7 @@ def _conclude(
     item = touched.told.get(row.key.event_id)
     if isinstance(item, Tombstone):
         findings.append(Gone(row.key, item))
-    elif not row.alive or row.end <= window.start:
+    elif not row.alive or _is_history(row, window):
         return
     elif (
         item is None and row.series_id in answers.unlisted and row.series_id not in touched.masters
@@ -208,7 +208,7 @@ def resolve_full(
     findings: list[Finding] = [Seen(event) for event in shown.values()]
     unexplained: list[Known] = []
     for row in memory.rows():
-        if row.key.event_id in shown or row.end <= window.start:
+        if row.key.event_id in shown or _is_history(row, window):
             continue
         if row.key.event_id in unreadable or row.series_id in unreadable:
             continue
@@ -225,6 +225,11 @@ def resolve_full(
         else:
             unexplained.append(row)
     return Outcome(tuple(findings), tuple(unexplained))
+
+
+def _is_history(row: Known, window: Window) -> bool:
+    """True if it ended before the window and nothing of it waits that might have to be withheld by now."""
+    return row.end <= window.start and row.pending is None
 
 
 def _shows(event: Event, window: Window, zone: ZoneInfo) -> bool:

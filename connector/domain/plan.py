@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from connector.domain.mapping import (
     CANCELLED,
     CANCELLED_AND_BLANKED,
+    UNCERTAIN,
     Content,
     Fingerprint,
     cancellation_of,
@@ -139,7 +140,7 @@ def decide(ground: Ground, finding: Finding, known: Known | None) -> Decision | 
         case Seen(event):
             return _decide_seen(ground, event, known)
         case Gone(_, tombstone):
-            withheld = _withheld_now(tombstone, ground.rules)
+            withheld = _withheld_now(tombstone, ground.rules, known)
             return _decide_gone(ground, tombstone, known, withheld=withheld)
 
 
@@ -159,7 +160,7 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
     if not _concerns(ground.window, content, known):
         if known and not known.alive:  # cancelled, but its text may be withheld by now
             return _decide_gone(ground, None, known, withheld=content.text is None)
-        return _never_heard_of(known) if known else None
+        return _stop_waiting(known, withheld=content.text is None) if known else None
     wanted = fingerprint(content)
     planned = _planned(event, verdict, content, known)
     if known:
@@ -205,11 +206,16 @@ def _concerns(window: Window, content: Content, known: Known | None) -> bool:
     )
 
 
-def _never_heard_of(known: Known) -> Withdraw | None:
-    """Forget what waits if Salesloft was never told of it."""
-    if known.accepted is None and not known.attempted and known.pending is not None:
+def _stop_waiting(known: Known, *, withheld: bool) -> Withdraw | None:
+    """Forget what waits if Salesloft was never told of it, or if its text may not be shown any more."""
+    if known.pending is None:
+        return None
+    if known.accepted is None and not known.attempted:
         return Withdraw(known.key, None)
-    return None
+    if not withheld or hides(known.pending):
+        return None
+    accepted = UNCERTAIN if known.attempted else known.accepted
+    return Withdraw(known.key, replace(known, pending=None, attempted=False, accepted=accepted))
 
 
 def _planned(event: Event, verdict: Verdict, content: Content, known: Known | None) -> Known:
@@ -265,7 +271,8 @@ def _decide_gone(
         # Salesloft never heard of it, or refused it from the start.
         return Withdraw(known.key, None)
     if known.end <= ground.window.start:
-        return None  # it passed the old edge: history is not rewritten
+        # It passed the old edge: history is not rewritten, but what was not written yet need not be.
+        return _stop_waiting(known, withheld=True)
     wanted = CANCELLED_AND_BLANKED if blank else CANCELLED
     if wanted in (known.pending or known.accepted, known.refused):
         return None
@@ -297,11 +304,12 @@ def _decide_gone(
     return Send(planned, encode(payload), prospect=False, cancels=True)
 
 
-def _withheld_now(tombstone: Tombstone | None, rules: PolicyRules) -> bool:
+def _withheld_now(tombstone: Tombstone | None, rules: PolicyRules, known: Known | None) -> bool:
     """True if Google still shows enough of a cancelled event to tell that its text may no longer stand there."""
     if tombstone is None or tombstone.body is None:
         return False
-    return classify(tombstone.body, rules).disclosure is not Disclosure.FULL
+    verdict = classify(tombstone.body, rules, known_prospect=bool(known and known.prospect))
+    return verdict.disclosure is not Disclosure.FULL
 
 
 def _next_updated_at(updated: datetime | None, ground: Ground, known: Known | None) -> datetime:

@@ -6,6 +6,7 @@ import logging
 import sys
 from typing import Any, Literal, cast
 
+import stamina.instrumentation
 import structlog
 
 
@@ -26,6 +27,8 @@ def configure_logging(log_format: Literal["text", "json"] = "text", *, debug: bo
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    # Its own lines about retries say less than ours, and not in our words.
+    stamina.instrumentation.set_on_retry_hooks([])
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
     # apscheduler reports every run that comes too late for its tick; the engine looks after that itself.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)

@@ -12,7 +12,9 @@ import contextlib
 import fcntl
 import os
 import queue
+import shutil
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,17 +192,45 @@ def open_copy(path: Path | None) -> Database:
     memory = _connect(":memory:")
     if path is not None and path.exists():
         with _unusable(path):
-            # Without a write-ahead log nobody has the file open: read it as it lies, touching nothing beside it.
-            at_rest = not path.with_name(path.name + "-wal").exists()
-            mode = "immutable=1" if at_rest else "mode=ro"
-            source = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
-            try:
-                source.backup(memory)
-            finally:
-                source.close()
+            log = path.with_name(path.name + "-wal")
+            if not log.exists():
+                # Nobody has the file open: read it as it lies, touching nothing beside it.
+                _copy(path, memory, "immutable=1")
+            elif _is_locked(path):
+                _copy(path, memory, "mode=ro")  # the daemon's; what SQLite needs beside it exists
+            else:
+                # A dead process left its log, and reading it would make a file beside it: read it elsewhere.
+                with tempfile.TemporaryDirectory(prefix="gcal-salesloft-") as private:
+                    shutil.copy(path, private)
+                    shutil.copy(log, private)
+                    _copy(Path(private) / path.name, memory, "mode=rw")
             _check(memory, path)
     _migrate(memory)
     return Database(memory, "in memory")
+
+
+def _copy(path: Path, memory: sqlite3.Connection, mode: str) -> None:
+    source = sqlite3.connect(f"file:{quote(str(path))}?{mode}", uri=True)
+    try:
+        source.backup(memory)
+    finally:
+        source.close()
+
+
+def _is_locked(path: Path) -> bool:
+    """True while a process holds the state; makes no file."""
+    try:
+        handle = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

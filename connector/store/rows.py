@@ -68,9 +68,10 @@ def known_of_series(
 
 
 def known_since(connection: sqlite3.Connection, calendar: int, since: datetime) -> list[Known]:
-    """Everything remembered that ends after `since`."""
+    """Everything remembered that ends after `since`, or of which something waits."""
     cursor = connection.execute(
-        _KNOWN + " AND o.end_ms > :since", {"calendar": calendar, "since": to_millis(since)}
+        _KNOWN + " AND (o.end_ms > :since OR b.fingerprint IS NOT NULL)",
+        {"calendar": calendar, "since": to_millis(since)},
     )
     return [_to_known(row) for row in cursor]
 

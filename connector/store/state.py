@@ -104,7 +104,7 @@ class State:
         return await self._database.run(read)
 
     async def known_since(self, calendar: int, since: datetime) -> list[Known]:
-        """Everything remembered of a calendar that ends after `since`."""
+        """Everything remembered of a calendar that ends after `since`, or of which something waits."""
         return await self._database.run(lambda c: rows.known_since(c, calendar, since))
 
     async def commit(self, cycle: Cycle) -> Committed:

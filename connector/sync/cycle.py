@@ -28,6 +28,8 @@ from connector.sync.resync import Resyncs, full_resync_is_due
 from connector.sync.seller import Seller
 
 _log = get_logger(__name__)
+UNLISTED_AT_MOST = 3
+"""Failures of Salesloft's list after which a first reading goes on without it; a later full reading compares."""
 _TOUCH_EVERY = timedelta(seconds=60)
 
 
@@ -70,6 +72,7 @@ class CalendarCycle:
         self._destination = destination
         self._clock = clock
         self._resyncs = Resyncs(clock)
+        self._unlisted: dict[int, int] = {}
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
@@ -149,13 +152,26 @@ class CalendarCycle:
 
     async def _read_in_full(self, seller: Seller, calendar: CalendarState) -> Report:
         adopted: list[Known] = []
+        compared = calendar.compared
         if not calendar.compared:
             # A calendar that this state never knew: what Salesloft already holds (a lost state, an earlier
             # installation) is compared too, or it would stay there for ever.
-            since = self._clock() - timedelta(days=seller.past_days + 2)
-            adopted = await self._destination(seller).held(seller.user_guid, since)
+            adopted, compared = await self._held(seller, calendar)
         reading = await read_everything(seller, calendar, adopted, self._state, self._clock())
-        return await self._commit(seller, calendar, reading, adopted)
+        return await self._commit(seller, calendar, reading, adopted, compared=compared)
+
+    async def _held(self, seller: Seller, calendar: CalendarState) -> tuple[list[Known], bool]:
+        """What Salesloft holds of a calendar. A list that fails again and again does not hold up the first sync."""
+        since = self._clock() - timedelta(days=seller.past_days + 2)
+        try:
+            held = await self._destination(seller).held(seller.user_guid, since)
+        except RetryLater as later:
+            self._unlisted[calendar.id] = self._unlisted.get(calendar.id, 0) + 1
+            if self._unlisted[calendar.id] < UNLISTED_AT_MOST:
+                raise
+            _log.error("salesloft_not_listed", user=seller.name, message=str(later))
+            return [], False
+        return held, True
 
     async def _commit(
         self,
@@ -163,6 +179,8 @@ class CalendarCycle:
         calendar: CalendarState,
         reading: Reading,
         adopted: list[Known] | tuple[()],
+        *,
+        compared: bool = False,
     ) -> Report:
         listing = reading.listing
         committed = await self._state.commit(
@@ -187,7 +205,7 @@ class CalendarCycle:
                 now=self._clock(),
                 hold=seller.hold,
                 adopted=adopted,
-                compared=reading.full,
+                compared=compared,
             )
         )
         self._tell(seller, calendar, reading, committed)

@@ -105,3 +105,35 @@ def test_a_second_410_in_a_row_is_tried_again(company: Open) -> None:
     it.office.google.faults_google("gone_mid_pagination", times=2)
     it.poll()
     it.quiet()
+
+
+@pytest.mark.parametrize("hide", [True, False], ids=["private", "deleted"])
+def test_text_that_still_waits_is_not_sent_once_it_is_withheld(
+    company: Open, *, hide: bool
+) -> None:
+    """It left the window while Salesloft was out; nothing was decided about it there, and the old text went out."""
+    it = company()
+    calendar = it.calendars[0]
+    meeting = calendar.create("Pitch", BASE + timedelta(hours=2), attendees=[PROSPECT])
+    it.quiet()
+    it.clean = False
+    it.office.salesloft.faults.random(1.0, ("reset_before",))
+    calendar.edit_all(meeting, summary="Pitch to somebody")
+    it.poll()
+    it.pass_time(days=5)
+    if hide:
+        calendar.set_visibility(meeting, "private")
+    else:
+        calendar.cancel_all(meeting)
+    it.quiet()
+
+
+def test_a_key_that_is_no_more_is_not_sent_after_it_left_the_window(company: Open) -> None:
+    """Its iCalUID changed after it had left the window, and the content of the old key still waited."""
+    it = company()
+    calendar = it.calendars[0]
+    meeting = calendar.create("Pitch", BASE + timedelta(hours=2), attendees=[PROSPECT])
+    it.read_only()
+    it.pass_time(days=5)
+    calendar.set_ical_uid(meeting, "second@example.com")
+    it.quiet()

@@ -171,7 +171,7 @@ class OneEvent(RuleBasedStateMachine):
         """What a reader of the contract knows about the text after this poll."""
         if not self.alive:
             body = self.tombstone.body if self.tombstone else None
-            if body and classify(body, RULES).disclosure is not Disclosure.FULL:
+            if body and self.verdict().disclosure is not Disclosure.FULL:
                 self.withheld = True
             return
         self.withheld = self.verdict().disclosure is not Disclosure.FULL
@@ -222,7 +222,8 @@ class OneEvent(RuleBasedStateMachine):
         changed = self.salesloft.upsert(body)
         assert self.salesloft.stale == 0, "older content was sent after newer"
         if self.clean:
-            assert changed, f"sent again unchanged: {body}"
+            blanks = body.get("title") == "" and not body["attendees"]  # rather once too often
+            assert changed or blanks, f"sent again unchanged: {body}"
             assert not (new and body["status"] == "cancelled"), "cancelled what was never sent"
 
     @precondition(lambda self: self.flying)
