@@ -195,13 +195,16 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
 
 
 def _concerns(window: Window, content: Content, known: Known | None) -> bool:
-    """True inside the window, and outside it while Salesloft holds the occurrence alive and not yet in the past."""
+    """True inside the window, and outside it while Salesloft holds the occurrence alive and not yet in the past.
+
+    What waits in the outbox will be sent in any case: then as it is by now, or withheld text could go out.
+    """
     if window.overlaps(content.start, content.end):
         return True
     return (
         known is not None
         and known.alive
-        and known.end > window.start
+        and (known.end > window.start or known.pending is not None)
         and (known.accepted is not None or known.attempted)
     )
 

@@ -95,7 +95,7 @@ async def test_every_change_arrives_and_both_sides_are_equal(tmp_path: Path) -> 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     async with _started(tmp_path) as process:
-        await _until(process, "Initial sync")
+        await _until(process, "occurrences of")
         assert len(_children(tmp_path)) == 3
         process.send_signal(number)
         _, err = await process.communicate()
@@ -108,7 +108,7 @@ async def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals) 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 async def test_children_die_with_a_killed_demo(tmp_path: Path) -> None:
     async with _started(tmp_path) as process:
-        await _until(process, "Initial sync")
+        await _until(process, "occurrences of")
         ends = [os.pidfd_open(pid) for pid in _children(tmp_path)]
         assert len(ends) == 3
         process.kill()
