@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from connector.domain.mapping import (
     CANCELLED,
     CANCELLED_AND_BLANKED,
-    UNCERTAIN,
     Content,
     Fingerprint,
     cancellation_of,
@@ -160,7 +159,7 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
     if not _concerns(ground.window, content, known):
         if known and not known.alive:  # cancelled, but its text may be withheld by now
             return _decide_gone(ground, None, known, withheld=content.text is None)
-        return _stop_waiting(known, withheld=content.text is None) if known else None
+        return _never_heard_of(known) if known else None
     wanted = fingerprint(content)
     planned = _planned(event, verdict, content, known)
     if known:
@@ -209,16 +208,11 @@ def _concerns(window: Window, content: Content, known: Known | None) -> bool:
     )
 
 
-def _stop_waiting(known: Known, *, withheld: bool) -> Withdraw | None:
-    """Forget what waits if Salesloft was never told of it, or if its text may not be shown any more."""
-    if known.pending is None:
-        return None
-    if known.accepted is None and not known.attempted:
+def _never_heard_of(known: Known) -> Withdraw | None:
+    """Forget what waits if Salesloft was never told of it."""
+    if known.accepted is None and not known.attempted and known.pending is not None:
         return Withdraw(known.key, None)
-    if not withheld or hides(known.pending):
-        return None
-    accepted = UNCERTAIN if known.attempted else known.accepted
-    return Withdraw(known.key, replace(known, pending=None, attempted=False, accepted=accepted))
+    return None
 
 
 def _planned(event: Event, verdict: Verdict, content: Content, known: Known | None) -> Known:
@@ -273,9 +267,8 @@ def _decide_gone(
     if known.accepted is None and not known.attempted:
         # Salesloft never heard of it, or refused it from the start.
         return Withdraw(known.key, None)
-    if known.end <= ground.window.start:
-        # It passed the old edge: history is not rewritten, but what was not written yet need not be.
-        return _stop_waiting(known, withheld=True)
+    if known.end <= ground.window.start and known.pending is None:
+        return None  # it passed the old edge: history is not rewritten
     wanted = CANCELLED_AND_BLANKED if blank else CANCELLED
     if wanted in (known.pending or known.accepted, known.refused):
         return None

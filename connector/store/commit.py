@@ -158,12 +158,24 @@ def _decide_one(ground: Ground, finding: Finding, rows: list[Known]) -> list[Dec
         case Seen(event):
             row = next((row for row in rows if row.key.ical_uid == event.ical_uid), None)
             made = [decide(ground, finding, row)]
+            arrives = _arrives(made[0], row)
             for old in replaced(finding, rows):
                 decision = decide(ground, Gone(old.key), old)
-                if isinstance(decision, Send):
+                if isinstance(decision, Send) and arrives:
                     decision = replace(decision, after=event.ical_uid)
                 made.append(decision)
             return [decision for decision in made if decision]
+
+
+def _arrives(decision: Decision | None, row: Known | None) -> bool:
+    """True if living content of a key is on its way; to wait for anything else could be to wait for each other."""
+    match decision:
+        case Send(known) | Remember(known):
+            return known.alive and known.pending is not None
+        case Withdraw():
+            return False
+        case None:
+            return row is not None and row.alive and row.pending is not None
 
 
 def _event_id(finding: Finding) -> EventId:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -120,6 +121,11 @@ class CalendarCycle:
             report = await self._read_in_full(seller, calendar)
             self._resyncs.done(calendar.id)
             return report
+        if not calendar.compared:
+            # The first reading went without Salesloft's list, which failed then: made up for as soon as it answers.
+            with contextlib.suppress(RetryLater):
+                held = await self._destination(seller).held(seller.user_guid, self._since(seller))
+                return await self._read_in_full(seller, calendar, held)
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
         if reading.quiet and not self._worth_noting(calendar, feed):
             return Report(calendar.id)
@@ -150,10 +156,14 @@ class CalendarCycle:
             or self._clock() - calendar.last_success >= _TOUCH_EVERY
         )
 
-    async def _read_in_full(self, seller: Seller, calendar: CalendarState) -> Report:
-        adopted: list[Known] = []
-        compared = calendar.compared
-        if not calendar.compared:
+    def _since(self, seller: Seller) -> datetime:
+        return self._clock() - timedelta(days=seller.past_days + 2)
+
+    async def _read_in_full(
+        self, seller: Seller, calendar: CalendarState, held: list[Known] | None = None
+    ) -> Report:
+        adopted, compared = held or [], calendar.compared or held is not None
+        if not compared:
             # A calendar that this state never knew: what Salesloft already holds (a lost state, an earlier
             # installation) is compared too, or it would stay there for ever.
             adopted, compared = await self._held(seller, calendar)
@@ -162,9 +172,8 @@ class CalendarCycle:
 
     async def _held(self, seller: Seller, calendar: CalendarState) -> tuple[list[Known], bool]:
         """What Salesloft holds of a calendar. A list that fails again and again does not hold up the first sync."""
-        since = self._clock() - timedelta(days=seller.past_days + 2)
         try:
-            held = await self._destination(seller).held(seller.user_guid, since)
+            held = await self._destination(seller).held(seller.user_guid, self._since(seller))
         except RetryLater as later:
             self._unlisted[calendar.id] = self._unlisted.get(calendar.id, 0) + 1
             if self._unlisted[calendar.id] < UNLISTED_AT_MOST:

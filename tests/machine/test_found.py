@@ -137,3 +137,16 @@ def test_a_key_that_is_no_more_is_not_sent_after_it_left_the_window(company: Ope
     it.pass_time(days=5)
     calendar.set_ical_uid(meeting, "second@example.com")
     it.quiet()
+
+
+def test_a_lost_state_is_compared_as_soon_as_salesloft_lists_again(company: Open) -> None:
+    """Its list failed while the state was rebuilt; a ghost must not stay until the weekly resync."""
+    it = company()
+    calendar = it.calendars[0]
+    meeting = calendar.create("Pitch", BASE + timedelta(hours=5), attendees=[PROSPECT])
+    it.quiet()
+    it.lose_state()
+    calendar.cancel_all(meeting)
+    it.office.salesloft.faults.random(1.0, ("reset_before",))
+    it.poll()
+    it.quiet()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connector.domain.mapping import CANCELLED, UNCERTAIN
-from connector.domain.model import Event, EventType, ICalUid, Tombstone
+from connector.domain.model import Event, EventType, ICalUid, Instant, Tombstone
 from connector.domain.plan import Finding, Gone, Key, Known, Seen
 from connector.domain.policy import Rule
 from connector.store import outbox
@@ -311,3 +311,48 @@ def test_the_rule_that_decided_is_remembered(state: sqlite3.Connection) -> None:
     assert known(state).rule is Rule.EXTERNAL_ATTENDEE
     commit(state, Seen(private()))
     assert known(state).rule is Rule.PRIVATE
+
+
+def test_two_keys_never_wait_for_each_other(state: sqlite3.Connection) -> None:
+    """The iCalUID changed there and back, and the event left the window before anything was sent."""
+    first, second = EVENT, replace(EVENT, ical_uid=ICalUid("second"))
+    for event in (first, second):
+        commit(state, Seen(event))
+        while rows := outbox.claim(state, [1], 9, LATER):
+            outbox.settle_accepted(state, rows)
+    commit(state, Seen(replace(first, updated=LATER)))
+    far: dict[str, Any] = {
+        "start": Instant(NOW + timedelta(days=200)),
+        "end": Instant(NOW + timedelta(days=201)),
+    }
+    commit(state, Seen(replace(second, updated=LATER, **far)))
+    while rows := outbox.claim(state, [1], 9, LATER):
+        outbox.settle_accepted(state, rows)
+    assert count(state, "outbox") == 0
+    assert all(not row.alive for row in known_of_events(state, 1, [EVENT.id]))
+
+
+def test_newer_content_never_overtakes_what_is_in_flight(state: sqlite3.Connection) -> None:
+    """Also where the row's content is withheld by now, or past the window's edge: it stays in flight."""
+    row = sent(state)
+    past: dict[str, Any] = {
+        "start": Instant(NOW - timedelta(days=60)),
+        "end": Instant(NOW - timedelta(days=59)),
+    }
+    for event in (replace(EVENT, **past), replace(private(), **past), EVENT):
+        commit(state, Seen(event))
+        assert outbox.claim(state, [1], 9, LATER) == []
+    outbox.settle_accepted(state, [row])
+    assert count(state, "outbox") == 0
+
+
+def test_what_waits_is_not_sent_in_full_once_it_is_withheld(state: sqlite3.Connection) -> None:
+    """Though it lies past the window's edge, where nothing new would be sent any more."""
+    put_off(state, sent(state))
+    past: dict[str, Any] = {
+        "start": Instant(NOW - timedelta(days=60)),
+        "end": Instant(NOW - timedelta(days=59)),
+    }
+    commit(state, Seen(replace(EVENT, **past)))
+    commit(state, Seen(replace(private(), **past)))
+    assert blank(claim(state)) == BLANK

@@ -1,6 +1,6 @@
 """Everything at once, for minutes: faults on a third of all calls, random edits, the daemon killed every few seconds.
 
-    STORM_SECONDS=600 STORM_SEED=1 make storm
+STORM_SECONDS=600 STORM_SEED=1 make storm
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ from tests.people import fill, random_edit
 
 SECONDS = float(os.environ.get("STORM_SECONDS", "600"))
 SEED = int(os.environ.get("STORM_SEED", "1"))
-FAULTS: tuple[FaultKind, ...] = ("status", "html", "truncate", "slow", "reset_before", "reset_after")
+FAULTS: tuple[FaultKind, ...] = (
+    "status",
+    "html",
+    "truncate",
+    "slow",
+    "reset_before",
+    "reset_after",
+)
 
 
 @pytest.mark.long
