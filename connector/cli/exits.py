@@ -25,7 +25,7 @@ MISCONFIGURED = 78
 def exit_with(command: Callable[[], int], *, debug: bool = False) -> None:
     """Run a command and leave with its status; an error of ours becomes one readable message."""
     try:
-        status = command()
+        status = _run(command)
     except ConnectorError as error:
         if debug:
             raise
@@ -46,6 +46,20 @@ def exit_with(command: Callable[[], int], *, debug: bool = False) -> None:
         )
         status = UNFINISHED
     raise typer.Exit(status)
+
+
+def _run(command: Callable[[], int]) -> int:
+    """Run it; of a group of errors, which a TaskGroup makes, the first of ours stands for all."""
+    try:
+        return command()
+    except BaseExceptionGroup as group:
+        ours = group.subgroup(ConnectorError)
+        while isinstance(ours, BaseExceptionGroup):
+            first = ours.exceptions[0]
+            if isinstance(first, ConnectorError):
+                raise first from group
+            ours = first if isinstance(first, BaseExceptionGroup) else None
+        raise
 
 
 def status_of(error: ConnectorError) -> int:

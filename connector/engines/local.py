@@ -172,6 +172,7 @@ class LocalEngine:
         return pause
 
     async def _housekeeping(self) -> None:
+        await self._state.purge_journal(self._clock())
         for calendar in self._calendars:
             keep = timedelta(days=calendar.seller.past_days) + RETENTION
             await self._state.purge(calendar.id, self._clock() - keep)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -85,7 +85,8 @@ Running and coming occurrences by their start, then the past, latest first.
 
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
-    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness) AS turn
+    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness)
+                     + coalesce((SELECT value FROM json_each(:recent) WHERE key = CAST(calendar_id AS TEXT)), 0) AS turn
               FROM ready WHERE :blocked_too OR NOT blocked),
     first AS (SELECT * FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit)
     SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
@@ -117,10 +118,12 @@ def claim(
     now: datetime,
     *,
     spare_bulk: bool = False,
+    recent: Mapping[int, int] | None = None,
 ) -> list[Row]:
     """The most urgent rows, marked as in flight and as tried before anything is sent.
 
-    `spare_bulk` leaves what the next bulk job will take.
+    `spare_bulk` leaves what the next bulk job will take. `recent` is how
+    often each calendar had its turn lately: who had it less comes first inside a class.
     """
     cursor = connection.execute(
         _MOST_URGENT,
@@ -132,6 +135,7 @@ def claim(
             "soon": to_millis(now + SOON),
             "beyond": to_millis(now + BEYOND),
             "spare": spare_bulk,
+            "recent": json.dumps({str(k): v for k, v in (recent or {}).items()}),
             "blocked_too": False,
             "limit": limit,
         },
@@ -180,6 +184,7 @@ def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: dat
             "soon": to_millis(now + SOON),
             "beyond": 0,
             "spare": False,
+            "recent": "{}",
             "blocked_too": True,
             "limit": -1,
         },

@@ -170,3 +170,20 @@ bulk_items = Table(
     Index("bulk_items_by_job", "bulk_id"),
     sqlite_with_rowid=False,
 )
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("calendar_id", Integer, ForeignKey("calendars.id"), nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("ical_uid", Text, nullable=False),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("upsert_type", Text, nullable=False),
+    Column("changed", Text, nullable=False),  # names of attributes, with commas between them
+    Column("request_id", Text, nullable=False),
+    Column("cost", Float, nullable=False),
+    Index("journal_by_event", "calendar_id", "event_id"),
+    Index("journal_by_time", "at_ms"),
+)

@@ -14,7 +14,7 @@ from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, SyncToken, UserGuid, UserName
 from connector.domain.plan import Key, Known
 from connector.domain.window import Window
-from connector.store import bulk, outbox, rows
+from connector.store import bulk, journal, outbox, rows
 from connector.store import dead_letters as refused_rows
 from connector.store import held as held_rows
 from connector.store.commit import Committed, Cycle, commit_cycle
@@ -136,10 +136,16 @@ class State:
         )
 
     async def claim(
-        self, calendars: Sequence[int], limit: int, now: datetime, *, spare_bulk: bool = False
+        self,
+        calendars: Sequence[int],
+        limit: int,
+        now: datetime,
+        *,
+        spare_bulk: bool = False,
+        recent: Mapping[int, int] | None = None,
     ) -> list[outbox.Row]:
         return await self._database.run(
-            lambda c: outbox.claim(c, calendars, limit, now, spare_bulk=spare_bulk)
+            lambda c: outbox.claim(c, calendars, limit, now, spare_bulk=spare_bulk, recent=recent)
         )
 
     async def waiting(
@@ -160,12 +166,18 @@ class State:
         return await self._database.run(lambda c: outbox.unsettled(c, calendars, now))
 
     async def settle_accepted(
-        self, settled: Sequence[outbox.Row], stored_at: datetime | None = None
+        self,
+        settled: Sequence[outbox.Row],
+        stored_at: datetime | None = None,
+        entry: journal.Entry | None = None,
     ) -> None:
         """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
 
         def write(connection: sqlite3.Connection) -> None:
             outbox.settle_accepted(connection, settled)
+            if entry is not None:
+                for row in settled:
+                    journal.write(connection, row.calendar, row.key, entry)
             if stored_at is not None:
                 for row in settled:
                     outbox.note_stored_time(connection, row, stored_at)
@@ -351,6 +363,13 @@ class State:
             return [(from_millis(at), cost) for at, cost in cursor]
 
         return await self._database.run(read)
+
+    async def journal(self, calendar: int, event_id: EventId) -> list[journal.Entry]:
+        """What Salesloft answered to everything that was sent of one event."""
+        return await self._database.run(lambda c: journal.entries(c, calendar, event_id))
+
+    async def purge_journal(self, now: datetime) -> None:
+        await self._database.run(lambda c: journal.purge(c, now))
 
     async def purge(self, calendar: int, before: datetime) -> None:
         """Forget occurrences that ended long before the window; nothing is ever sent for these again."""

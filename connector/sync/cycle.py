@@ -31,6 +31,8 @@ from connector.sync.seller import Seller
 _log = get_logger(__name__)
 UNLISTED_AT_MOST = 3
 """Failures of Salesloft's list after which a first reading goes on without it; a later full reading compares."""
+COMPARE_AGAIN = timedelta(minutes=10)
+"""How often a calendar that was never compared with Salesloft's list tries to be."""
 _TOUCH_EVERY = timedelta(seconds=60)
 
 
@@ -74,6 +76,7 @@ class CalendarCycle:
         self._clock = clock
         self._resyncs = Resyncs(clock)
         self._unlisted: dict[int, int] = {}
+        self._compare_after: dict[int, datetime] = {}
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
@@ -121,10 +124,12 @@ class CalendarCycle:
             report = await self._read_in_full(seller, calendar)
             self._resyncs.done(calendar.id)
             return report
-        if not calendar.compared:
-            # The first reading went without Salesloft's list, which failed then: made up for as soon as it answers.
+        if not calendar.compared and self._may_compare(calendar):
+            # The first reading went without Salesloft's list, which failed then: made up for when it answers.
+            held: list[Known] | None = None
             with contextlib.suppress(RetryLater):
                 held = await self._destination(seller).held(seller.user_guid, self._since(seller))
+            if held is not None:
                 return await self._read_in_full(seller, calendar, held)
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
         if reading.quiet and not self._worth_noting(calendar, feed):
@@ -155,6 +160,14 @@ class CalendarCycle:
             or calendar.last_success is None
             or self._clock() - calendar.last_success >= _TOUCH_EVERY
         )
+
+    def _may_compare(self, calendar: CalendarState) -> bool:
+        """Once in a while: a list that fails costs points all the same."""
+        now = self._clock()
+        if now < self._compare_after.get(calendar.id, now):
+            return False
+        self._compare_after[calendar.id] = now + COMPARE_AGAIN
+        return True
 
     def _since(self, seller: Seller) -> datetime:
         return self._clock() - timedelta(days=seller.past_days + 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
+from connector.store.journal import Entry
 from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
@@ -37,6 +39,8 @@ GIVE_UP_AFTER = 12
 """Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
 GIVE_UP_BROKEN_AFTER = timedelta(minutes=2)
 """How long a one-shot waits for a Salesloft that answers nothing at all."""
+TURNS_KEPT = 64
+"""Claims that count as recent when users take turns: points that trickle in are shared like those in a heap."""
 STATE_PAUSE = 1.0
 """Seconds after which a state that could not be written is tried again."""
 PROBE_FIRST_FOR = timedelta(minutes=5)
@@ -99,6 +103,7 @@ class TeamDelivery:
     _forbidden: set[int] = field(default_factory=set)
     _shut_since: dict[int, datetime] = field(default_factory=dict)
     _one_shot: bool = False
+    _turns: deque[int] = field(default_factory=lambda: deque(maxlen=TURNS_KEPT))
     _bulk_runs: bool = False
     _bulk_resumed: bool = False
     _spare_bulk: bool = False
@@ -227,9 +232,15 @@ class TeamDelivery:
             flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")
 
     async def _claim(self, most: int) -> list[Row]:
-        return await self.state.claim(
-            self._served(), most, self.clock(), spare_bulk=self._spare_bulk
+        claimed = await self.state.claim(
+            self._served(),
+            most,
+            self.clock(),
+            spare_bulk=self._spare_bulk,
+            recent=Counter(self._turns),
         )
+        self._turns.extend(row.calendar for row in claimed)
+        return claimed
 
     async def _keep_spent(self) -> None:
         """Points outlive a crash. If they cannot be kept now, what is claimed is sent all the same."""
@@ -261,7 +272,16 @@ class TeamDelivery:
         if ignored is not None:
             await self._repeat_or_bury(row, ignored, answer)
             return
-        await self.state.settle_accepted([row], later_than_sent(row.payload, answer.data))
+        entry = Entry(
+            at=self.clock(),
+            status=201,
+            upsert_type=answer.upsert_type,
+            changed=tuple(sorted(answer.changed_attributes or ())),
+            request_id=answer.request_id,
+            cost=answer.cost,
+        )
+        later = later_than_sent(row.payload, answer.data)
+        await self.state.settle_accepted([row], later, entry)
         self.tally.accepted += 1
         self._forbidden.discard(row.calendar)
         if self._shut_since.pop(row.calendar, None) is not None:

@@ -150,3 +150,21 @@ def test_a_lost_state_is_compared_as_soon_as_salesloft_lists_again(company: Open
     it.office.salesloft.faults.random(1.0, ("reset_before",))
     it.poll()
     it.quiet()
+
+
+@pytest.mark.parametrize("hide", [True, False], ids=["private", "deleted"])
+def test_moved_to_the_past_and_then_withheld_frees_the_old_slot(
+    company: Open, *, hide: bool
+) -> None:
+    """The move still waited when the rest came: by its new time it was history, in Salesloft it stood in the window."""
+    it = company()
+    calendar = it.calendars[0]
+    meeting = calendar.create("Pitch", BASE + timedelta(hours=5), attendees=[PROSPECT])
+    it.quiet()
+    calendar.move_in_time(meeting, BASE - timedelta(days=20))
+    it.read_only()
+    if hide:
+        calendar.set_visibility(meeting, "private")
+    else:
+        calendar.cancel_all(meeting)
+    it.quiet()

@@ -315,7 +315,7 @@ def _times(held: Fields) -> tuple[datetime, datetime]:
 
 TestOneEvent = OneEvent.TestCase
 TestOneEvent.settings = settings(
-    max_examples=200,
+    max_examples=400,
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],

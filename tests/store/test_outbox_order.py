@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -133,6 +134,20 @@ def test_users_of_a_team_take_turns(state: sqlite3.Connection) -> None:
         put(state, f"a{number}", (2 + number) * DAY)
     assert claimed(state, 3) == ["a1", "b1", "c1"]
     assert claimed(state) == ["a2", "a3", "a4"]
+
+
+def test_users_take_turns_when_points_trickle_in(state: sqlite3.Connection) -> None:
+    add_calendar(state, 2)
+    for number in range(4):
+        put(state, f"huge {number}", MINUTE * (number + 1))
+    put(state, "small", 20 * HOUR, calendar=2)
+    recent: Counter[int] = Counter()
+    order = []
+    for _ in range(5):
+        (row,) = outbox.claim(state, [1, 2, 3], 1, NOW, recent=recent)
+        recent[row.calendar] += 1
+        order.append(row.key.event_id)
+    assert order == ["huge 0", "small", "huge 1", "huge 2", "huge 3"]
 
 
 def test_only_the_calendars_asked_for(state: sqlite3.Connection) -> None:

@@ -315,8 +315,9 @@ def test_the_rule_that_decided_is_remembered(state: sqlite3.Connection) -> None:
 
 def test_two_keys_never_wait_for_each_other(state: sqlite3.Connection) -> None:
     """The iCalUID changed there and back, and the event left the window before anything was sent."""
-    first, second = EVENT, replace(EVENT, ical_uid=ICalUid("second"))
-    for event in (first, second):
+    first = private()
+    second = replace(first, ical_uid=ICalUid("second"))
+    for event in (EVENT, second):
         commit(state, Seen(event))
         while rows := outbox.claim(state, [1], 9, LATER):
             outbox.settle_accepted(state, rows)

@@ -104,6 +104,26 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "journal",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("calendar_id", sa.Integer(), nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False),
+        sa.Column("ical_uid", sa.Text(), nullable=False),
+        sa.Column("at_ms", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("upsert_type", sa.Text(), nullable=False),
+        sa.Column("changed", sa.Text(), nullable=False),
+        sa.Column("request_id", sa.Text(), nullable=False),
+        sa.Column("cost", sa.Float(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["calendar_id"],
+            ["calendars.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("journal_by_event", "journal", ["calendar_id", "event_id"], unique=False)
+    op.create_index("journal_by_time", "journal", ["at_ms"], unique=False)
+    op.create_table(
         "occurrences",
         sa.Column("calendar_id", sa.Integer(), nullable=False),
         sa.Column("event_id", sa.Text(), nullable=False),
