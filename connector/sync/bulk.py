@@ -17,7 +17,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 from uuid import uuid4
 
-from connector.domain.errors import RequestRefused, RetryLater
+from connector.domain.errors import RequestRefused, RetryLater, Stopping
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 from connector.observe.log import get_logger
@@ -78,6 +78,8 @@ class TeamBulk:
         self.dropped: frozenset[str] = frozenset()
         self.refused = False
         """This team's key may not use bulk jobs: everything goes one by one."""
+        self.gives_up_after: timedelta | None = None
+        """How long one step is tried; None: for ever."""
         self.processed = 0
         """How many records of the running job Salesloft has done, when last looked at."""
         self._team = team
@@ -138,12 +140,14 @@ class TeamBulk:
         """Salesloft's id of the job: known, found by its name, or made now."""
         if job.remote_id is not None:
             return job.remote_id
+        since = self._clock()
         remote = None if self._new == job.name else await self._found(job.name)
         while remote is None:
             try:
                 remote = (await self._client.create_bulk_job(job.name)).id
             except RetryLater as later:
                 # It may exist all the same: look before another one is made.
+                self._give_up(since, later)
                 await self._pause(later, 1)
                 remote = await self._found(job.name)
         await self._persistently(partial(self._state.note_bulk_remote, job.id, remote))
@@ -254,14 +258,20 @@ class TeamBulk:
 
     async def _persistently(self, step: Callable[[], Awaitable[T]]) -> T:
         """One step, as often as it takes."""
-        attempts = 0
+        attempts, since = 0, self._clock()
         while True:
             try:
                 return await step()
             except RetryLater as later:
                 attempts += 1
+                self._give_up(since, later)
                 _log.warning("bulk_put_off", team=self._team, message=str(later))
                 await self._pause(later, attempts)
+
+    def _give_up(self, since: datetime, later: RetryLater) -> None:
+        """A one-shot leaves the job to the next run when Salesloft does not answer. Raises Stopping."""
+        if self.gives_up_after is not None and self._clock() - since > self.gives_up_after:
+            raise Stopping(f"the bulk job is left to the next run: {later}")
 
     async def _pause(self, later: RetryLater, attempts: int) -> None:
         ceiling = min(BACKOFF_MOST, 0.5 * 2 ** min(attempts, 10))

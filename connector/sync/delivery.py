@@ -188,6 +188,7 @@ class TeamDelivery:
         if job is not None:
             self._bulk_runs = True
             self.bulk.sleep = partial(_sleep_unless, stopping)
+            self.bulk.gives_up_after = GIVE_UP_BROKEN_AFTER if self._one_shot else None
             flights.create_task(self._run_bulk(self.bulk, job), name=f"bulk {job.name}")
 
     async def _run_bulk(self, bulk: TeamBulk, job: LocalJob) -> None:

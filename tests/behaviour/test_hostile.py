@@ -11,6 +11,7 @@ import pytest
 
 from connector.salesloft import Lease, SalesloftClient, TeamRefused, UpsertAnswer
 from connector.simulator.faults import Fault
+from connector.sync import delivery
 from tests.behaviour.test_bulk import fill
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office, guid_of
@@ -160,3 +161,18 @@ async def test_what_is_forbidden_for_one_calendar_stops_no_other(
     assert len(office.alive("jim")) == len(office.alive("kelly")) == 3
     assert (await office.once()).exit_status == 0
     assert office.differences() == []
+
+
+async def test_a_one_shot_leaves_a_job_that_salesloft_does_not_answer_for(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "GIVE_UP_BROKEN_AFTER", timedelta(seconds=1))
+    office.salesloft.switches.bulk_seconds_per_record = 0.0
+    fill(office, count=200)
+    office.salesloft.faults.add(Fault("bulk.data.create", "status", 503, times=None))
+    summary = await office.once(full=True)
+    assert (summary.exit_status, summary.pending) == (1, 200)
+    office.salesloft.faults.clear()
+    assert (await office.once()).exit_status == 0
+    assert office.differences() == []
+    assert office.salesloft.count("bulk.create") == 1
