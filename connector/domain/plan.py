@@ -123,7 +123,8 @@ Decision = Send | Remember | Withdraw
 class Ground:
     """What all decisions about one calendar share.
 
-    `answered_at` is Google's clock when it answered; it stands in where Google gives no `updated`.
+    `answered_at` is Google's clock when it answered; it stands in where Google gives no `updated`. `same_policy`: what
+    is known was decided under these rules; under others, nothing is classified from memory.
     """
 
     calendar_id: str
@@ -131,6 +132,7 @@ class Ground:
     window: Window
     rules: PolicyRules
     answered_at: datetime
+    same_policy: bool = True
 
 
 def decide(ground: Ground, finding: Finding, known: Known | None) -> Decision | None:
@@ -150,7 +152,8 @@ def replaced(finding: Seen, others: list[Known]) -> list[Known]:
 
 
 def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision | None:
-    verdict = classify(event, ground.rules, known_prospect=bool(known and known.prospect))
+    remembered = bool(known and known.prospect and ground.same_policy)
+    verdict = classify(event, ground.rules, known_prospect=remembered)
     if verdict.disclosure is Disclosure.NOTHING:
         return _decide_gone(ground, None, known, withheld=True)
     content = content_of(

@@ -214,6 +214,7 @@ class CalendarCycle:
                     window=reading.window,
                     rules=seller.rules,
                     answered_at=listing.answered_at,
+                    same_policy=calendar.token_fingerprint == seller.token_fingerprint,
                 ),
                 findings=reading.findings,
                 malformed=reading.malformed,

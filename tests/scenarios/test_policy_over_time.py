@@ -221,3 +221,16 @@ async def test_guests_that_google_cut_off_stay(office: Office, pam: Calendar) ->
     pam.omit_attendees(event, omitted=False)
     pam.add_guest(event, {"email": "x@customer.example.org"})
     await settle(office, sent=1)
+
+
+async def test_guests_that_google_cut_off_are_not_remembered_under_another_policy(
+    office: Office, pam: Calendar
+) -> None:
+    """The prospect's company became ours; that one of its people is invited is known from memory only."""
+    event = pam.create("Pitch", at("2026-10-22T09:00"), attendees=[PROSPECT, COLLEAGUE])
+    await begin(office)
+    pam.omit_attendees(event)
+    set_policy(office, "example.com", PROSPECT["email"].partition("@")[2])
+    done = await cycle(office)
+    assert {key: done.sent[0][key] for key in BLANK} == BLANK
+    assert (await cycle(office)).sent == []
