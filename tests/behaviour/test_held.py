@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from datetime import timedelta
 
+import pytest
+from typer.testing import CliRunner
+
+from connector.cli.commands import app
 from connector.store import State, open_database
 from tests.office import Office
 
@@ -100,3 +106,31 @@ async def test_split_series_counts_events_not_keys(office: Office) -> None:
     summary = await office.once()
     assert (summary.held, summary.exit_status) == (0, 0)
     assert office.differences() == []
+
+
+@pytest.mark.parametrize("verb", ["release", "discard"])
+async def test_a_human_decides_on_the_command_line(office: Office, verb: str) -> None:
+    events = fill(office)
+    await office.once(full=True)
+    await lose(office, events[:25], tombstones=False)
+    await office.once()
+
+    async def command(*arguments: str) -> tuple[int, str]:
+        result = await asyncio.to_thread(
+            CliRunner().invoke, app, [*arguments, "--config", str(office.config)]
+        )
+        return result.exit_code, result.output
+
+    status, output = await command("held", "list")
+    assert status == 0
+    assert "25 of 30 events" in output
+    assert "Meeting" not in output
+    status, output = await command("held", "list", "--json")
+    assert (status, json.loads(output)["held"][0]["waiting"]) == (0, 25)
+    assert "25 held" in (await command("status"))[1]
+    assert (await command("held", verb))[0] == 2
+    assert (await command("held", verb, "99"))[0] == 2
+    assert (await command("held", verb, "1"))[0] == 0
+    assert "nothing is held" in (await command("held", "list"))[1]
+    assert (await office.once()).exit_status == 0
+    assert len(office.alive("pam")) == (5 if verb == "release" else 30)
