@@ -26,3 +26,26 @@ aioresponses.core.ClientResponse = _Response  # type: ignore[attr-defined]
 def _quiet_logs() -> None:
     """Logs of the code under test go to stderr, as in the program; only what is wrong is kept."""
     configure_logging("text")
+
+
+HEAVY = (
+    "behaviour/test_daemon.py",
+    "behaviour/test_crash_points.py",
+    "behaviour/test_three_sellers.py",
+    "behaviour/test_hostile.py",
+    "behaviour/test_bulk.py",
+    "cli/test_run.py",
+    "cli/test_demo.py",
+    "machine/",
+    "google/test_strangers.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start the longest first: two workers begin with a half each, and the last test is then a short one."""
+    heavy = [item for item in items if any(name in item.path.as_posix() for name in HEAVY)]
+    # Tests that last nearly a minute each would otherwise meet in one worker.
+    heavy.sort(key=lambda item: next(i for i, n in enumerate(HEAVY) if n in item.path.as_posix()))
+    light = [item for item in items if item not in set(heavy)]
+    middle = len(light) // 2
+    items[:] = [*heavy[0::2], *light[:middle], *heavy[1::2], *light[middle:]]
