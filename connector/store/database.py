@@ -181,9 +181,14 @@ def open_reader(path: Path) -> Database:
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
             _check(connection, path)
+            is_older = _version(connection) != migrations.HEAD
         except BaseException:
             connection.close()
             raise
+    if is_older:
+        # An upgrade was installed and the daemon not started yet: the file stays as it is.
+        connection.close()
+        return open_copy(path)
     return Database(connection, str(path), begin="BEGIN")
 
 
@@ -287,12 +292,18 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
+def _version(connection: sqlite3.Connection) -> str | None:
+    """The schema's; None of an empty file."""
     tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
-    if tables.fetchone():
-        version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        if version and version[0] == migrations.HEAD:
-            return
+    if not tables.fetchone():
+        return None
+    row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return str(row[0]) if row else None
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    if _version(connection) == migrations.HEAD:
+        return
     from connector.store.upgrade import upgrade  # loads alembic: only where there is work for it
 
     upgrade(connection)

@@ -229,7 +229,7 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
         # Neither this content in line nor newer content: something newer was accepted before (it overtook a bulk
         # job), and Salesloft has ignored this one.
         connection.execute(
-            """UPDATE occurrences SET accepted = :fingerprint,
+            """UPDATE occurrences SET accepted = :fingerprint, ours = 1,
                    canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
                WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
                  AND (:settled OR EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 metadata = MetaData()
@@ -42,6 +43,26 @@ calendars = Table(
     Column("parked_reason", Text),
     Column("parked_message", Text),
     Column("parked_since", BigInteger),
+    # Loss of access: refusals that may be lasting, since when, and what was concluded and told.
+    Column("refusals", Integer, nullable=False, server_default=text("0")),
+    Column("refused_since", BigInteger),
+    Column("lost_ms", BigInteger),  # access is lost for good, as far as evidence goes
+    Column("banner_ms", BigInteger),  # the user's red banner is up, put there by us
+    Column("credentials", Text),  # a one-way name of what last served, and since when it did
+    Column("credentials_since", BigInteger),
+    # What Salesloft's meeting settings last said of the user.
+    Column("settings_id", Text),
+    Column("calendar_type", Text),
+    Column("settings_ms", BigInteger),
+    Column("disconnected_ms", BigInteger),  # no longer `external`: nothing more is sent
+    # What an admin decided.
+    Column("paused_ms", BigInteger),
+    Column("left_ms", BigInteger),  # offboarded: not read any more
+    Column(
+        "resync_asked", Text
+    ),  # the id of the full pass that was asked for, and of the last one done
+    Column("resync_done", Text),
+    Column("resync_done_ms", BigInteger),
 )
 
 
@@ -69,6 +90,7 @@ occurrences = Table(
     Column("updated_ms", BigInteger),  # the last `updated_at` used for this key
     Column("canceled_ms", BigInteger),
     Column("rule", Text),
+    Column("ours", Boolean, nullable=False, server_default=false()),  # sent by us, not adopted
     Index("occurrences_by_series", "calendar_id", "series_id"),
     Index("occurrences_by_end", "calendar_id", "end_ms"),
     sqlite_with_rowid=False,
@@ -184,6 +206,58 @@ journal = Table(
     Column("changed", Text, nullable=False),  # names of attributes, with commas between them
     Column("request_id", Text, nullable=False),
     Column("cost", Float, nullable=False),
+    Column("outcome", Text, nullable=False, server_default="accepted"),
+    Column("message", Text, nullable=False, server_default=text("''")),  # of a refusal, redacted
+    Column("via", Text, nullable=False, server_default="upsert"),  # or bulk
+    Column("fingerprint", Text),  # of the content, never the content
+    Column("rule", Text),
     Index("journal_by_event", "calendar_id", "event_id"),
     Index("journal_by_time", "at_ms"),
+)
+
+bookings = Table(
+    "bookings",
+    metadata,
+    Column("calendar_id", Integer, ForeignKey("calendars.id"), primary_key=True),
+    Column("meeting_id", Text, primary_key=True),  # Salesloft's
+    Column("event_id", Text, nullable=False),  # Google's
+    Column("ical_uid", Text),
+    Column("state", Text, nullable=False),
+    Column("start_ms", BigInteger),  # as last written to Google
+    Column("end_ms", BigInteger),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_ms", BigInteger, nullable=False, server_default=text("0")),
+    Column("message", Text, nullable=False, server_default=text("''")),
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("scope", Text, primary_key=True),  # a team, or what else it is for
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+erased = Table(
+    "erased",
+    metadata,
+    Column("digest", Text, primary_key=True),  # keyed hash of an address
+    Column("at_ms", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+verifications = Table(
+    "verifications",
+    metadata,
+    Column("calendar_id", Integer, ForeignKey("calendars.id"), primary_key=True),
+    Column("at_ms", BigInteger, nullable=False),
+    Column("equal", Integer, nullable=False),
+    Column("missing", Integer, nullable=False),
+    Column("extra", Integer, nullable=False),
+    Column("different", Integer, nullable=False),
+    Column("repaired", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -4,49 +4,24 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
-from connector.domain.model import EventId, SyncToken, UserGuid, UserName
+from connector.domain.model import EventId, UserGuid, UserName
 from connector.domain.plan import Key, Known
-from connector.domain.window import Window
-from connector.store import bulk, journal, outbox, rows
+from connector.store import bulk, calendars, journal, outbox, rows
 from connector.store import dead_letters as refused_rows
 from connector.store import held as held_rows
+from connector.store.calendars import CalendarState as CalendarState
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 
-_CALENDARS = """
-    SELECT id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,
-           last_success, last_full, compared, parked_reason, parked_message, parked_since
-    FROM calendars ORDER BY name
-"""
-_CALENDAR = _CALENDARS.replace("ORDER BY name", "WHERE user_guid = ?")
-
-
-@dataclass(frozen=True, slots=True)
-class CalendarState:
-    """One user's calendar as it was last committed. `listed` are the days that were last listed."""
-
-    id: int
-    user_guid: UserGuid
-    name: UserName
-    token: SyncToken | None = None
-    token_fingerprint: str | None = None
-    time_zone: str | None = None
-    access_role: str | None = None
-    listed: Window | None = None
-    last_success: datetime | None = None
-    last_full: datetime | None = None
-    compared: bool = False
-    parked_reason: ParkReason | None = None
-    parked_message: str | None = None
-    parked_since: datetime | None = None
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +43,10 @@ class State:
     def close(self) -> None:
         self._database.close()
 
+    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """One transaction of a part of the state that has a module of its own (bookings, roster, erasures)."""
+        return await self._database.run(function)
+
     async def start(self) -> None:
         """Put back in line what a dead process had in flight."""
         await self._database.run(outbox.release_all)
@@ -75,18 +54,7 @@ class State:
     async def calendar(self, guid: UserGuid, name: UserName) -> CalendarState:
         """The calendar of a user, made if it is new."""
 
-        def read(connection: sqlite3.Connection) -> CalendarState:
-            row = connection.execute(_CALENDAR, (guid,)).fetchone()
-            if row is None:
-                connection.execute(
-                    "INSERT INTO calendars (user_guid, name) VALUES (?, ?)", (guid, name)
-                )
-                row = connection.execute(_CALENDAR, (guid,)).fetchone()
-            elif row[2] != name:
-                connection.execute("UPDATE calendars SET name = ? WHERE id = ?", (name, row[0]))
-            return _to_calendar(row)
-
-        return await self._database.run(read)
+        return await self._database.run(lambda c: calendars.of_user(c, guid, name))
 
     async def known(
         self, calendar: int, events: Iterable[EventId], series: Iterable[EventId]
@@ -116,18 +84,7 @@ class State:
     ) -> datetime:
         """Remember that a calendar cannot be read; gives since when."""
 
-        def write(connection: sqlite3.Connection) -> datetime:
-            connection.execute(
-                """UPDATE calendars SET parked_reason = ?, parked_message = ?,
-                       parked_since = coalesce(parked_since, ?) WHERE id = ?""",
-                (reason.value, message, to_millis(now), calendar),
-            )
-            row = connection.execute(
-                "SELECT parked_since FROM calendars WHERE id = ?", (calendar,)
-            ).fetchone()
-            return from_millis(row[0])
-
-        return await self._database.run(write)
+        return await self._database.run(lambda c: calendars.park(c, calendar, reason, message, now))
 
     async def forget_token(self, calendar: int) -> None:
         """Google no longer accepts the token: the next reading is a full one."""
@@ -285,10 +242,7 @@ class State:
     async def calendars(self) -> list[CalendarState]:
         """Every calendar that was ever read, by name."""
 
-        def read(connection: sqlite3.Connection) -> list[CalendarState]:
-            return [_to_calendar(row) for row in connection.execute(_CALENDARS)]
-
-        return await self._database.run(read)
+        return await self._database.run(calendars.every_one)
 
     async def tracked(self, calendar: int) -> int:
         """How many living occurrences are remembered of a calendar."""
@@ -310,7 +264,7 @@ class State:
                 "SELECT min(queued_ms) FROM outbox WHERE calendar_id = ? AND held_id IS NULL",
                 (calendar,),
             ).fetchone()
-            return _moment(row[0])
+            return from_millis(row[0]) if row[0] is not None else None
 
         return await self._database.run(read)
 
@@ -387,29 +341,3 @@ class State:
 
 RETENTION = timedelta(days=60)
 """How long after leaving the window an occurrence is remembered."""
-
-
-def _to_calendar(row: tuple[Any, ...]) -> CalendarState:
-    listed = None
-    if row[7] is not None and row[8] is not None:
-        listed = Window(from_millis(row[7]), from_millis(row[8]))
-    return CalendarState(
-        id=row[0],
-        user_guid=UserGuid(row[1]),
-        name=UserName(row[2]),
-        token=SyncToken(row[3]) if row[3] is not None else None,
-        token_fingerprint=row[4],
-        time_zone=row[5],
-        access_role=row[6],
-        listed=listed,
-        last_success=_moment(row[9]),
-        last_full=_moment(row[10]),
-        compared=bool(row[11]),
-        parked_reason=ParkReason(row[12]) if row[12] else None,
-        parked_message=row[13],
-        parked_since=_moment(row[14]),
-    )
-
-
-def _moment(millis: int | None) -> datetime | None:
-    return from_millis(millis) if millis is not None else None

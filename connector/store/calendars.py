@@ -1,0 +1,147 @@
+"""One row a user: the token and its ledger, how the connection stands, and what an admin decided."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from connector.domain.errors import ParkReason
+from connector.domain.mapping import from_millis, to_millis
+from connector.domain.model import SyncToken, UserGuid, UserName
+from connector.domain.window import Window
+
+_COLUMNS = (
+    "id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,"
+    " last_success, last_full, compared, parked_reason, parked_message, parked_since, refusals, refused_since,"
+    " lost_ms, banner_ms, credentials, credentials_since, settings_id, calendar_type, settings_ms, disconnected_ms,"
+    " paused_ms, left_ms, resync_asked, resync_done, resync_done_ms"
+)
+_CALENDARS = f"SELECT {_COLUMNS} FROM calendars ORDER BY name"  # noqa: S608  # own names
+_CALENDAR = f"SELECT {_COLUMNS} FROM calendars WHERE user_guid = ?"  # noqa: S608  # own names
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarState:
+    """One user's calendar as it was last committed. `listed` are the days that were last listed.
+
+    `refusals` counts those since `refused_since` that may mean that access is lost for good; `lost_since` that it is.
+    `banner_since`: the user's red banner is up, put there by us. `credentials` is a one-way name of those that last
+    served. `disconnected_since`: no longer `external` in Salesloft. `resync_asked` and `resync_done` are ids of passes.
+    """
+
+    id: int
+    user_guid: UserGuid
+    name: UserName
+    token: SyncToken | None = None
+    token_fingerprint: str | None = None
+    time_zone: str | None = None
+    access_role: str | None = None
+    listed: Window | None = None
+    last_success: datetime | None = None
+    last_full: datetime | None = None
+    compared: bool = False
+    parked_reason: ParkReason | None = None
+    parked_message: str | None = None
+    parked_since: datetime | None = None
+    refusals: int = 0
+    refused_since: datetime | None = None
+    lost_since: datetime | None = None
+    banner_since: datetime | None = None
+    credentials: str | None = None
+    credentials_since: datetime | None = None
+    settings_id: str | None = None
+    calendar_type: str | None = None
+    settings_at: datetime | None = None
+    disconnected_since: datetime | None = None
+    paused_since: datetime | None = None
+    left_at: datetime | None = None
+    resync_asked: str | None = None
+    resync_done: str | None = None
+    resync_done_at: datetime | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """False while nothing is to be read for this user: paused, left, or no longer connected in Salesloft."""
+        return (
+            self.paused_since is None and self.left_at is None and self.disconnected_since is None
+        )
+
+    @property
+    def resync_is_due(self) -> bool:
+        """A human asked for a full pass that is not done yet."""
+        return self.resync_asked is not None and self.resync_asked != self.resync_done
+
+
+def of_user(connection: sqlite3.Connection, guid: UserGuid, name: UserName) -> CalendarState:
+    """The calendar of a user, made if it is new."""
+    row = connection.execute(_CALENDAR, (guid,)).fetchone()
+    if row is None:
+        connection.execute("INSERT INTO calendars (user_guid, name) VALUES (?, ?)", (guid, name))
+        row = connection.execute(_CALENDAR, (guid,)).fetchone()
+    elif row[2] != name:
+        connection.execute("UPDATE calendars SET name = ? WHERE id = ?", (name, row[0]))
+        row = connection.execute(_CALENDAR, (guid,)).fetchone()
+    return _to_calendar(row)
+
+
+def every_one(connection: sqlite3.Connection) -> list[CalendarState]:
+    """Every calendar that was ever read, by name."""
+    return [_to_calendar(row) for row in connection.execute(_CALENDARS)]
+
+
+def park(
+    connection: sqlite3.Connection, calendar: int, reason: ParkReason, message: str, now: datetime
+) -> datetime:
+    """Remember that a calendar cannot be read; gives since when."""
+    connection.execute(
+        """UPDATE calendars SET parked_reason = ?, parked_message = ?,
+               parked_since = coalesce(parked_since, ?) WHERE id = ?""",
+        (reason.value, message, to_millis(now), calendar),
+    )
+    row = connection.execute(
+        "SELECT parked_since FROM calendars WHERE id = ?", (calendar,)
+    ).fetchone()
+    return from_millis(row[0])
+
+
+def _to_calendar(row: tuple[Any, ...]) -> CalendarState:
+    listed = None
+    if row[7] is not None and row[8] is not None:
+        listed = Window(from_millis(row[7]), from_millis(row[8]))
+    return CalendarState(
+        id=row[0],
+        user_guid=UserGuid(row[1]),
+        name=UserName(row[2]),
+        token=SyncToken(row[3]) if row[3] is not None else None,
+        token_fingerprint=row[4],
+        time_zone=row[5],
+        access_role=row[6],
+        listed=listed,
+        last_success=_moment(row[9]),
+        last_full=_moment(row[10]),
+        compared=bool(row[11]),
+        parked_reason=ParkReason(row[12]) if row[12] else None,
+        parked_message=row[13],
+        parked_since=_moment(row[14]),
+        refusals=row[15],
+        refused_since=_moment(row[16]),
+        lost_since=_moment(row[17]),
+        banner_since=_moment(row[18]),
+        credentials=row[19],
+        credentials_since=_moment(row[20]),
+        settings_id=row[21],
+        calendar_type=row[22],
+        settings_at=_moment(row[23]),
+        disconnected_since=_moment(row[24]),
+        paused_since=_moment(row[25]),
+        left_at=_moment(row[26]),
+        resync_asked=row[27],
+        resync_done=row[28],
+        resync_done_at=_moment(row[29]),
+    )
+
+
+def _moment(millis: int | None) -> datetime | None:
+    return from_millis(millis) if millis is not None else None
