@@ -1,4 +1,7 @@
-"""Declares every command: names, options and help. Each loads the module of its name when it is called."""
+"""Declares every command: names, options and help. Each loads the module of its name when it is called.
+
+The run and the simulators here, the rest by what it is for in `commands_*.py`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from typing import Annotated
 import typer
 
 import connector
+from connector.cli import commands_decisions, commands_lookups, commands_people, commands_upkeep
 from connector.cli.exits import exit_with
+from connector.cli.options import ConfigOption, DebugOption
 
 app = typer.Typer(
     name="gcal-salesloft",
@@ -20,29 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigOption = Annotated[
-    Path,
-    typer.Option(
-        "--config",
-        metavar="PATH",
-        help="One user's TOML file, or a directory with connector.toml and users/*.toml.",
-    ),
-]
-DebugOption = Annotated[
-    bool, typer.Option("--debug", help="Log more, and show tracebacks. Safe to paste in a ticket.")
-]
-
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else.")]
-UserOption = Annotated[
-    str | None, typer.Option("--user", metavar="NAME", help="Only this user (the file's stem).")
-]
-EverythingOption = Annotated[bool, typer.Option("--all", help="All of them.")]
-EventsArgument = Annotated[list[str] | None, typer.Argument(metavar="[EVENT_ID]...")]
-HeldArgument = Annotated[
-    list[int] | None, typer.Argument(metavar="[ID]...", help="Numbers that `held list` shows.")
-]
 
 
 def main() -> None:
@@ -113,120 +95,6 @@ def check_config(
 
 
 @app.command()
-def status(
-    config: ConfigOption,
-    as_json: JsonOption = False,
-) -> None:
-    """Show each user's last sync, freshness, backlog and connection. Works beside the daemon."""
-    from connector.cli import status as command
-
-    exit_with(lambda: asyncio.run(command.run(config, as_json=as_json)))
-
-
-held = typer.Typer(
-    help="Mass cancellations that were held back for a human, and the decision.",
-    no_args_is_help=True,
-)
-app.add_typer(held, name="held")
-
-
-@held.command("list")
-def held_list(config: ConfigOption, as_json: JsonOption = False) -> None:
-    """List what is held: whose calendar, when, and how much would be cancelled."""
-    from connector.cli import held as command
-
-    exit_with(lambda: asyncio.run(command.show(config, as_json=as_json)))
-
-
-@held.command("release")
-def held_release(
-    config: ConfigOption,
-    ids: HeldArgument = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
-) -> None:
-    """Let held differences go out: the daemon, or the next run, sends them."""
-    from connector.cli import held as command
-
-    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=True)))
-
-
-@held.command("discard")
-def held_discard(
-    config: ConfigOption,
-    ids: HeldArgument = None,
-    everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
-) -> None:
-    """Drop held differences: Salesloft keeps what it holds until a later full listing finds the same."""
-    from connector.cli import held as command
-
-    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=False)))
-
-
-letters = typer.Typer(
-    help="What Salesloft refused for good, why, and how to replay it.", no_args_is_help=True
-)
-app.add_typer(letters, name="dead-letters")
-
-
-@letters.command("list")
-def letters_list(
-    config: ConfigOption, user: UserOption = None, as_json: JsonOption = False
-) -> None:
-    """List what was refused, with Salesloft's reason and request id."""
-    from connector.cli import dead_letters as command
-
-    exit_with(lambda: asyncio.run(command.show_all(config, user=user, as_json=as_json)))
-
-
-@letters.command("show")
-def letters_show(
-    config: ConfigOption,
-    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID")],
-    user: UserOption = None,
-) -> None:
-    """Show one as JSON, with what was sent."""
-    from connector.cli import dead_letters as command
-
-    exit_with(lambda: asyncio.run(command.show_one(config, event_id=event_id, user=user)))
-
-
-@letters.command("retry")
-def letters_retry(
-    config: ConfigOption,
-    events: EventsArgument = None,
-    everything: EverythingOption = False,
-    user: UserOption = None,
-) -> None:
-    """Put dead letters in line again: the daemon, or the next run, sends them."""
-    from connector.cli import dead_letters as command
-
-    chosen = list(events or ())
-    exit_with(
-        lambda: asyncio.run(
-            command.decide(config, events=chosen, everything=everything, user=user, retry=True)
-        )
-    )
-
-
-@letters.command("discard")
-def letters_discard(
-    config: ConfigOption,
-    events: EventsArgument = None,
-    everything: EverythingOption = False,
-    user: UserOption = None,
-) -> None:
-    """Drop dead letters; the same content is not sent again unless the event changes."""
-    from connector.cli import dead_letters as command
-
-    chosen = list(events or ())
-    exit_with(
-        lambda: asyncio.run(
-            command.decide(config, events=chosen, everything=everything, user=user, retry=False)
-        )
-    )
-
-
-@app.command()
 def demo(
     seconds: Annotated[
         int, typer.Option(min=20, max=600, help="How long to wait for changes at the most.")
@@ -259,3 +127,8 @@ def simulate(
     exit_with(
         lambda: asyncio.run(command.run(directory, google_port, salesloft_port, seed)), debug=False
     )
+
+
+for group in (commands_lookups, commands_decisions, commands_people, commands_upkeep):
+    app.registered_commands.extend(group.app.registered_commands)
+    app.registered_groups.extend(group.app.registered_groups)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import stamina
 
-from connector.app import Parts, assemble
+from connector.app.parts import Parts, assemble
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.store import commit, open_database

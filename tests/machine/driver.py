@@ -25,7 +25,8 @@ from typing import Any, TypeVar
 import stamina
 
 import connector.google.transport
-from connector.app import ONE_SHOT_ROUNDS, Parts, assemble
+from connector.app.one_shot import ONE_SHOT_ROUNDS
+from connector.app.parts import Parts, assemble
 from connector.domain.errors import CredentialsRefused, RetryLater
 from connector.domain.model import UserName
 from connector.google.retry import RetryPolicy
