@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from hashlib import sha256
@@ -21,10 +20,11 @@ from connector.domain.errors import (
     RetryLater,
 )
 from connector.domain.mapping import calendar_id_of
+from connector.domain.model import UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
 from connector.settings.model import Settings, UserSettings
-from connector.store import Database, State
+from connector.store import CalendarState, Database, State
 from connector.store.commit import Hold
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
@@ -32,7 +32,6 @@ from connector.sync.cycle import CalendarCycle
 from connector.sync.delivery import TeamDelivery
 from connector.sync.progress import Progress
 from connector.sync.seller import Seller
-from connector.sync.summary import Summary as Summary
 
 _log = get_logger(__name__)
 
@@ -44,18 +43,74 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Everything put together, for the calendars of these settings."""
+@dataclass(slots=True)
+class Team:
+    """One Salesloft team, that is one key at one address: its client with the budget, and its delivery."""
 
-    state: State
-    cycle: CalendarCycle
-    calendars: tuple[Calendar, ...]
-    deliveries: dict[str, TeamDelivery]
-    clients: Mapping[str, salesloft.SalesloftClient]
+    name: str
+    client: salesloft.SalesloftClient
+    delivery: TeamDelivery
+    users: dict[UserName, UserSettings] = field(default_factory=dict)
+
+    def agree(self) -> None:
+        """Settle what users of one team may set differently: the smallest cap and the shortest interval count."""
+        users = self.users.values()
+        self.client.budget.set_cap(
+            min(user.salesloft.points_per_minute for user in users),
+            reserve=max(user.salesloft.reserve for user in users),
+        )
+        self.delivery.probe_every = min(user.sync.poll_interval for user in users)
+
+
+@dataclass(slots=True)
+class Served:
+    """One user who is served, with what is theirs alone."""
+
+    settings: UserSettings
+    calendar: Calendar
+    tokens: google.TokenSource
+    held: HeldBySalesloft
+
+
+class Parts:
+    """Everything put together. Users come, change and go while it works; teams and limits follow them."""
+
+    def __init__(
+        self,
+        state: State,
+        to_google: aiohttp.ClientSession,
+        to_salesloft: aiohttp.ClientSession,
+        pool: google.RefreshPool,
+        clock: Clock,
+    ) -> None:
+        self.state = state
+        self.clock = clock
+        self.to_google = to_google
+        self.to_salesloft = to_salesloft
+        self.pool = pool
+        self.teams: dict[str, Team] = {}
+        self.limiters: dict[str, google.RequestLimiter] = {}
+        self.served: dict[UserName, Served] = {}
+        self.cycle = CalendarCycle(
+            state, lambda seller: self.served[seller.name].held, clock, self._planned_anew
+        )
+        self._halted: set[int] = set()
+        self._gone: list[salesloft.SalesloftClient] = []
+
+    @property
+    def calendars(self) -> tuple[Calendar, ...]:
+        return tuple(served.calendar for served in self.served.values())
+
+    @property
+    def deliveries(self) -> dict[str, TeamDelivery]:
+        return {name: team.delivery for name, team in self.teams.items()}
+
+    @property
+    def clients(self) -> dict[str, salesloft.SalesloftClient]:
+        return {name: team.client for name, team in self.teams.items()}
 
     def delivery_of(self, calendar: Calendar) -> TeamDelivery:
-        return self.deliveries[calendar.team]
+        return self.teams[calendar.team].delivery
 
     @property
     def ids(self) -> list[int]:
@@ -65,7 +120,8 @@ class Parts:
     @property
     def points(self) -> int:
         """What this process spent so far, in all teams."""
-        return round(sum(client.budget.spent_in_all for client in self.clients.values()))
+        clients = [*self._gone, *self.clients.values()]
+        return round(sum(client.budget.spent_in_all for client in clients))
 
     async def progress(self, read: int) -> Progress:
         """How far a one-shot is that has read so many calendars."""
@@ -78,6 +134,110 @@ class Parts:
                 settled += delivery.bulk.processed
                 waiting = max(0, waiting - delivery.bulk.processed)
         return Progress(len(self.calendars), read, settled, waiting, self.points)
+
+    async def add_all(self, users: Sequence[UserSettings]) -> None:
+        """Serve several users."""
+        coming = {team_of(user) for user in users}
+        for user in users:
+            await self.add(user, coming)
+
+    async def add(self, user: UserSettings, coming: Collection[str] = ()) -> Served:
+        """Serve a user. Nobody of this name or calendar may be served already. `coming` are teams served soon."""
+        row = await self.state.calendar(user.salesloft.user_guid, user.name)
+        name = team_of(user)
+        team = self.teams.get(name) or await self._new_team(name, user, coming)
+        team.users[user.name] = user
+        team.agree()
+        tokens = google.TokenSource(
+            user.google.credentials.info,
+            self.pool,
+            kind=user.google.credentials.kind,
+            subject=user.google.subject,
+            who=user.name,
+        )
+        seller = _seller(user, self.to_google, tokens, self._limiter(user))
+        interval = user.sync.poll_interval.total_seconds()
+        idle = user.sync.poll_interval_idle
+        calendar = Calendar(
+            seller, row.id, name, interval, idle.total_seconds() if idle is not None else None
+        )
+        served = Served(user, calendar, tokens, HeldBySalesloft(team.client))
+        self.served[user.name] = served
+        if team.delivery.bulk is not None:
+            team.delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
+        self.admit(calendar, row)
+        return served
+
+    def admit(self, calendar: Calendar, row: CalendarState) -> None:
+        """Deliver for a calendar, or not, as its row says.
+
+        What was planned under another policy waits until the calendar was read under the present one.
+        """
+        delivers = self.delivery_of(calendar).calendars
+        is_planned_anew = row.token_fingerprint in (None, calendar.seller.token_fingerprint)
+        sends = row.paused_since is None and row.disconnected_since is None
+        (self._halted.discard if sends else self._halted.add)(calendar.id)
+        if sends and (is_planned_anew or row.left_at is not None):
+            delivers.add(calendar.id)
+        else:
+            delivers.discard(calendar.id)
+
+    def _planned_anew(self, seller: Seller) -> None:
+        """A reading under the present policy was committed: what waits may go."""
+        served = self.served.get(seller.name)
+        if served is not None and served.calendar.id not in self._halted:
+            self.delivery_of(served.calendar).calendars.add(served.calendar.id)
+
+    async def remove(self, name: UserName) -> Calendar:
+        """Serve a user no longer; a team without users goes too. What waits stays in the state."""
+        served = self.served.pop(name)
+        team = self.teams[served.calendar.team]
+        del team.users[name]
+        team.delivery.calendars.discard(served.calendar.id)
+        if team.delivery.bulk is not None:
+            guid = served.settings.salesloft.user_guid
+            team.delivery.bulk.names.pop(calendar_id_of(guid), None)
+        if team.users:
+            team.agree()
+        else:
+            del self.teams[team.name]
+            self._gone.append(team.client)
+            await _keep_spent(team)
+        await served.tokens.close()
+        return served.calendar
+
+    async def close(self) -> None:
+        """Give up renewals, and keep what the last answers told of costs."""
+        for served in self.served.values():
+            await served.tokens.close()
+        for team in self.teams.values():
+            await _keep_spent(team)
+
+    async def _new_team(self, name: str, user: UserSettings, coming: Collection[str]) -> Team:
+        """What teams spent that are not served any more counts too: the same one's, under the key that it had."""
+        budget = salesloft.TeamBudget(user.salesloft.points_per_minute)
+        since = datetime.now(UTC) - timedelta(minutes=2)
+        budget.restore(await self.state.spent(name, since, served=[*self.teams, *coming, name]))
+        budget.keeper = partial(self.state.spend, name)
+        client = salesloft.SalesloftClient(
+            self.to_salesloft, user.salesloft.api_url, user.salesloft.api_key.reveal, budget
+        )
+        team = Team(name, client, _delivery(name, user, client, self.state, self.clock))
+        self.teams[name] = team
+        return team
+
+    def _limiter(self, user: UserSettings) -> google.RequestLimiter:
+        """One limiter a Google project; of differing `requests_per_minute` the smallest counts."""
+        project = project_of(user)
+        others = [
+            one.settings for one in self.served.values() if project_of(one.settings) == project
+        ]
+        limit = min(one.google.requests_per_minute for one in (user, *others))
+        limiter = self.limiters.get(project)
+        if limiter is None:
+            limiter = self.limiters[project] = google.RequestLimiter(limit)
+        limiter.set_requests_per_minute(limit)
+        return limiter
 
 
 def state_file(settings: Settings) -> Path:
@@ -112,36 +272,10 @@ async def assemble(
         to_salesloft = await stack.enter_async_context(salesloft.make_session())
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
-        clients = await _clients(settings, state, to_salesloft)
-        stack.push_async_callback(_keep_spent, clients)
-        limiters = _limiters(settings)
-        sellers: dict[str, HeldBySalesloft] = {}
-        calendars: list[Calendar] = []
-        deliveries: dict[str, TeamDelivery] = {}
-        for user in settings.users:
-            tokens = google.TokenSource(
-                user.google.credentials.info,
-                pool,
-                kind=user.google.credentials.kind,
-                subject=user.google.subject,
-                who=user.name,
-            )
-            stack.push_async_callback(tokens.close)
-            team = team_of(user)
-            sellers[user.name] = HeldBySalesloft(clients[team])
-            seller = _seller(user, to_google, tokens, limiters[_project(user)])
-            row = await state.calendar(user.salesloft.user_guid, user.name)
-            interval = user.sync.poll_interval.total_seconds()
-            calendars.append(Calendar(seller, row.id, team, interval))
-            delivery = deliveries.setdefault(
-                team, _delivery(team, user, clients[team], state, clock)
-            )
-            delivery.calendars.add(row.id)
-            if delivery.bulk is not None:
-                delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
-            delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
-        cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
-        yield Parts(state, cycle, tuple(calendars), deliveries, clients)
+        parts = Parts(state, to_google, to_salesloft, pool, clock)
+        stack.push_async_callback(parts.close)
+        await parts.add_all(settings.users)
+        yield parts
 
 
 def _delivery(
@@ -169,49 +303,16 @@ def team_of(user: UserSettings) -> str:
     return f"{user.salesloft.api_key.digest()}-{address}"
 
 
-async def _clients(
-    settings: Settings, state: State, session: aiohttp.ClientSession
-) -> dict[str, salesloft.SalesloftClient]:
-    """One client and one budget a team; of differing `points_per_minute` the smallest counts."""
-    teams: dict[str, list[UserSettings]] = defaultdict(list)
-    for user in settings.users:
-        teams[team_of(user)].append(user)
-    clients = {}
-    since = datetime.now(UTC) - timedelta(minutes=2)
-    for team, users in teams.items():
-        budget = salesloft.TeamBudget(
-            min(u.salesloft.points_per_minute for u in users),
-            reserve=max(u.salesloft.reserve for u in users),
-        )
-        budget.restore(await state.spent(team, since, served=list(teams)))
-        budget.keeper = partial(state.spend, team)
-        key = users[0].salesloft.api_key
-        clients[team] = salesloft.SalesloftClient(
-            session, users[0].salesloft.api_url, key.reveal, budget
-        )
-    return clients
-
-
-async def _keep_spent(clients: dict[str, salesloft.SalesloftClient]) -> None:
+async def _keep_spent(team: Team) -> None:
     """At the end, what the last answers told of costs."""
-    for team, client in clients.items():
-        try:
-            await client.budget.keep()
-        except RetryLater as later:
-            _log.warning("state_busy", team=team, message=str(later))
+    try:
+        await team.client.budget.keep()
+    except RetryLater as later:
+        _log.warning("state_busy", team=team.name, message=str(later))
 
 
-def _limiters(settings: Settings) -> dict[str, google.RequestLimiter]:
-    """One limiter a Google project; of differing `requests_per_minute` the smallest counts."""
-    limits: dict[str, int] = {}
-    for user in settings.users:
-        project = _project(user)
-        limit = user.google.requests_per_minute
-        limits[project] = min(limits.get(project, limit), limit)
-    return {project: google.RequestLimiter(limit) for project, limit in limits.items()}
-
-
-def _project(user: UserSettings) -> str:
+def project_of(user: UserSettings) -> str:
+    """What shares one quota at Google."""
     return f"{user.google.api_url} {user.google.credentials.project}"
 
 

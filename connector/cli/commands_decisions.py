@@ -1,4 +1,4 @@
-"""Declares the commands by which a human decides: held differences, dead letters."""
+"""Declares the commands by which a human decides: held differences, dead letters, one user's readings."""
 
 from __future__ import annotations
 
@@ -121,3 +121,32 @@ def letters_discard(
             command.decide(config, events=chosen, everything=everything, user=user, retry=False)
         )
     )
+
+
+SteeredOption = Annotated[
+    str, typer.Option("--user", metavar="NAME", help="Which user (the file's stem).")
+]
+
+
+@app.command()
+def resync(config: ConfigOption, user: SteeredOption, as_json: JsonOption = False) -> None:
+    """List a user's calendar in full at once and send what differs; `status` shows the pass's id when it is done."""
+    from connector.cli import steering as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user, "resync", as_json=as_json)))
+
+
+@app.command()
+def pause(config: ConfigOption, user: SteeredOption, as_json: JsonOption = False) -> None:
+    """Stop reading and sending for one user; what waits is kept."""
+    from connector.cli import steering as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user, "pause", as_json=as_json)))
+
+
+@app.command()
+def resume(config: ConfigOption, user: SteeredOption, as_json: JsonOption = False) -> None:
+    """Serve a paused or offboarded user again."""
+    from connector.cli import steering as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user, "resume", as_json=as_json)))

@@ -44,7 +44,7 @@ def run(config: Path, mode: Mode) -> int:
             summary = _on_loop(_stoppable_once(settings, tell, full=mode.initial_sync))
         _print_summary(summary, dry_run=False)
     else:
-        return _on_loop(_stoppable_daemon(settings))
+        return _on_loop(_stoppable_daemon(settings, config))
     status = summary.exit_status
     return UNFINISHED if status == 0 and settings.broken else status
 
@@ -55,8 +55,8 @@ def _name_broken(settings: Settings) -> None:
             print(f"user {broken.name} is not served: {mistake}", file=sys.stderr)  # noqa: T201
 
 
-async def _stoppable_daemon(settings: Settings) -> int:
-    return await run_daemon(settings, _stop_signal())
+async def _stoppable_daemon(settings: Settings, config: Path) -> int:
+    return await run_daemon(settings, _stop_signal(), config)
 
 
 async def _stoppable_once(settings: Settings, tell: Tell, *, full: bool) -> Summary:

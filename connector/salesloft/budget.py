@@ -162,9 +162,10 @@ class TeamBudget:
         if self.keeper is not None:
             await self.keeper(self.entries())
 
-    def set_cap(self, points_per_minute: float) -> None:
-        """Another configured cap, as after a reload."""
+    def set_cap(self, points_per_minute: float, *, reserve: float | None = None) -> None:
+        """Another configured cap and reserve, as after a reload."""
         self._cap = float(points_per_minute)
+        self._reserve = self._reserve if reserve is None else reserve
         self._wake_first()
 
     async def acquire(self, route: str, urgency: Urgency, cost: float | None = None) -> Lease:

@@ -32,6 +32,8 @@ class Reading:
     process: ProcessSettings
     drafts: tuple[UserDraft, ...] = ()
     fatal: tuple[ConfigurationMistake, ...] = ()
+    files: frozenset[Path] = frozenset()
+    """Everything that was read, or should have been: what changes there changes the settings."""
 
     @property
     def mistakes(self) -> tuple[ConfigurationMistake, ...]:
@@ -46,15 +48,23 @@ def load_settings(path: Path, *, env: Mapping[str, str] = os.environ) -> Setting
     Raises `ConfigurationInvalid` with every mistake if connector.toml has one, or if no user is valid.
     """
     reading = read_settings(path, env=env)
-    users = tuple(draft.settings for draft in reading.drafts if draft.settings is not None)
-    if reading.fatal or not users:
+    settings = settings_of(reading)
+    if reading.fatal or not settings.users:
         raise ConfigurationInvalid(reading.mistakes)
-    broken = tuple(
-        BrokenUser(draft.name, draft.file, draft.mistakes)
-        for draft in reading.drafts
-        if draft.settings is None
+    return settings
+
+
+def settings_of(reading: Reading) -> Settings:
+    """What can be used of what was read; a reading with fatal mistakes is not to be used at all."""
+    return Settings(
+        process=reading.process,
+        users=tuple(draft.settings for draft in reading.drafts if draft.settings is not None),
+        broken=tuple(
+            BrokenUser(draft.name, draft.file, draft.mistakes)
+            for draft in reading.drafts
+            if draft.settings is None
+        ),
     )
-    return Settings(process=reading.process, users=users, broken=broken)
 
 
 def check_all(
@@ -142,7 +152,9 @@ def _reading(defaults: Path | None, files: list[Path], env: Mapping[str, str]) -
     if of_process is None or base is not None:
         origins = [_without_process_tables(origin) for origin in origins]
     drafts = _with_shared_guids([draft_of(origin, base) for origin in origins])
-    return Reading(process_settings(of_process, env), drafts, fatal)
+    read = [*(() if base is None else (base,)), *origins]
+    watched = {file for origin in read for file in (origin.layer.file, *origin.sources.files)}
+    return Reading(process_settings(of_process, env), drafts, fatal, frozenset(watched))
 
 
 def _origin(file: Path, env: Mapping[str, str]) -> Origin:

@@ -33,24 +33,28 @@ class Sources:
     api_key: Secret | None = None
     api_key_named: bool = False
     mistakes: tuple[ConfigurationMistake, ...] = ()
+    files: tuple[Path, ...] = ()
+    """Where both were looked for, to be watched."""
 
 
 def read_sources(layer: Layer, env: Mapping[str, str]) -> Sources:
     """Both secrets of one file, with every mistake in and around them under the key that names them."""
     mistakes: list[ConfigurationMistake] = []
+    files: list[Path] = []
     credentials = api_key = None
     key = _the_one("google", layer.tables.google, CREDENTIALS_KEYS, layer, mistakes)
     if key is not None:
-        credentials = _credentials(key, layer, env, mistakes)
+        credentials = _credentials(key, layer, env, mistakes, files)
     key = _the_one("salesloft", layer.tables.salesloft, API_KEY_KEYS, layer, mistakes)
     if key is not None:
-        api_key = _api_key(key, layer, env, mistakes)
+        api_key = _api_key(key, layer, env, mistakes, files)
     return Sources(
         credentials,
         _names_one("google", layer.tables.google, CREDENTIALS_KEYS, layer),
         api_key,
         _names_one("salesloft", layer.tables.salesloft, API_KEY_KEYS, layer),
         tuple(mistakes),
+        tuple(files),
     )
 
 
@@ -77,10 +81,15 @@ def _the_one(
 
 
 def _credentials(
-    key: str, layer: Layer, env: Mapping[str, str], mistakes: list[ConfigurationMistake]
+    key: str,
+    layer: Layer,
+    env: Mapping[str, str],
+    mistakes: list[ConfigurationMistake],
+    files: list[Path],
 ) -> GoogleCredentials | None:
     try:
         path = _path(key, str(getattr(layer.tables.google, key)), layer, env)
+        files.append(path)
         credentials, refused = google_credentials(secret_file(path, env), shown_path(path))
     except SecretRefused as error:
         credentials, refused = None, [error]
@@ -89,7 +98,11 @@ def _credentials(
 
 
 def _api_key(
-    key: str, layer: Layer, env: Mapping[str, str], mistakes: list[ConfigurationMistake]
+    key: str,
+    layer: Layer,
+    env: Mapping[str, str],
+    mistakes: list[ConfigurationMistake],
+    files: list[Path],
 ) -> Secret | None:
     value = str(getattr(layer.tables.salesloft, key))
     try:
@@ -97,6 +110,7 @@ def _api_key(
             text, where = environment_secret(value, env), "in the environment"
         else:
             path = _path(key, value, layer, env)
+            files.append(path)
             text, where = secret_file(path, env), shown_path(path)
         return Secret(one_line(text, where))
     except SecretRefused as error:

@@ -106,6 +106,38 @@ def park(
     return from_millis(row[0])
 
 
+def pause(connection: sqlite3.Connection, calendar: int, now: datetime) -> None:
+    """Neither read nor sent for until `resume`; what waits stays."""
+    connection.execute(
+        "UPDATE calendars SET paused_ms = coalesce(paused_ms, ?) WHERE id = ?",
+        (to_millis(now), calendar),
+    )
+
+
+def resume(connection: sqlite3.Connection, calendar: int) -> None:
+    """Serve a calendar again. One that had left is listed in full and compared with Salesloft's list first."""
+    connection.execute(
+        """UPDATE calendars SET paused_ms = NULL,
+               sync_token = CASE WHEN left_ms IS NULL THEN sync_token ELSE NULL END,
+               compared = compared AND left_ms IS NULL, left_ms = NULL
+           WHERE id = ?""",
+        (calendar,),
+    )
+
+
+def ask_resync(connection: sqlite3.Connection, calendar: int, pass_id: str) -> str:
+    """Ask for a full pass; gives its id, or that of one that was asked for before and is not done yet."""
+    connection.execute(
+        """UPDATE calendars SET resync_asked = ? WHERE id = ?
+               AND (resync_asked IS NULL OR resync_asked IS resync_done)""",
+        (pass_id, calendar),
+    )
+    row = connection.execute(
+        "SELECT resync_asked FROM calendars WHERE id = ?", (calendar,)
+    ).fetchone()
+    return str(row[0])
+
+
 def _to_calendar(row: tuple[Any, ...]) -> CalendarState:
     listed = None
     if row[7] is not None and row[8] is not None:

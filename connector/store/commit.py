@@ -62,6 +62,8 @@ class Cycle:
     now: datetime
     adopted: Sequence[Known] = ()
     compared: bool = False
+    passed: str | None = None
+    """The id of the full pass that a human asked for before this reading began; done if it is a full one."""
     hold: Hold | None = None
     """How much a full reading may cancel for mere absence; None: a human released it."""
 
@@ -228,6 +230,9 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
                access_role = :role, listed_from = :from, listed_until = :until, last_success = :now,
                last_full = CASE WHEN :full THEN :now ELSE last_full END,
                compared = compared OR :compared,
+               resync_done = CASE WHEN :full THEN coalesce(:passed, resync_done) ELSE resync_done END,
+               resync_done_ms = CASE WHEN :full AND :passed IS NOT NULL AND :passed IS NOT resync_done
+                   THEN :now ELSE resync_done_ms END,
                parked_reason = NULL, parked_message = NULL, parked_since = NULL
            WHERE id = :calendar""",
         {
@@ -240,6 +245,7 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
             "now": now,
             "full": cycle.full,
             "compared": cycle.compared,
+            "passed": cycle.passed,
             "calendar": cycle.calendar,
         },
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +51,10 @@ class Report:
     full: bool = False
     committed: Committed | None = None
     error: UserParked | RetryLater | CredentialsRefused | RequestRefused | None = None
+    time_zone: str | None = None
+    """The calendar's, if it was ever read."""
+    unserved: bool = False
+    """It was not read: an admin paused or offboarded it, or Salesloft no longer has it as external."""
 
     @property
     def failed(self) -> bool:
@@ -70,10 +74,13 @@ class CalendarCycle:
         state: State,
         destination: Callable[[Seller], Destination],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        committed: Callable[[Seller], None] = lambda _: None,
     ) -> None:
+        """`committed` is called after each reading that was stored, or that found nothing to store."""
         self._state = state
         self._destination = destination
         self._clock = clock
+        self._committed = committed
         self._resyncs = Resyncs(clock)
         self._unlisted: dict[int, int] = {}
         self._compare_after: dict[int, datetime] = {}
@@ -81,8 +88,12 @@ class CalendarCycle:
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
         calendar = await self._state.calendar(seller.user_guid, seller.name)
+        if not calendar.is_served:
+            return Report(calendar.id, unserved=True)
         try:
-            return await self._read(seller, calendar, full=full)
+            report = await self._read(seller, calendar, full=full)
+            self._committed(seller)
+            return replace(report, time_zone=calendar.time_zone)
         except UserParked as parked:
             since = await self._state.park(calendar.id, parked.reason, str(parked), self._clock())
             if calendar.parked_reason != parked.reason:
@@ -140,7 +151,7 @@ class CalendarCycle:
         """The incremental listing, or None where only a full one will do."""
         if calendar.token is None or calendar.token_fingerprint != seller.token_fingerprint:
             return None
-        if full_resync_is_due(calendar, self._clock()):
+        if calendar.resync_is_due or full_resync_is_due(calendar, self._clock()):
             return None
         try:
             feed = await seller.reader.list_changes(calendar.token)
@@ -229,6 +240,7 @@ class CalendarCycle:
                 hold=seller.hold,
                 adopted=adopted,
                 compared=compared,
+                passed=calendar.resync_asked,
             )
         )
         self._tell(seller, calendar, reading, committed)

@@ -1,0 +1,119 @@
+"""Who is served while the daemon runs: applies the difference between the users that are wanted and those that are.
+
+Three things change it: the files (`reload`), Salesloft's settings (the roster), and what an admin decides in another
+process (`pause`, `resume`, `resync`, `offboard`), which reaches this one through the state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+
+from connector.app.parts import Parts, Team, team_of
+from connector.domain.model import UserName
+from connector.engines.local import LocalEngine
+from connector.engines.rounds import Step
+from connector.observe.log import get_logger
+from connector.settings.model import UserSettings
+from connector.store import CalendarState
+
+_log = get_logger(__name__)
+
+SPREAD_SECONDS = 0.05
+"""First readings of users that come together are spread by this much for each."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks at what other processes decided."""
+
+TeamRounds = Callable[[Team], Mapping[str, tuple[float, Step]]]
+"""What is done for a team again and again: by kind, every so many seconds."""
+
+
+class Membership:
+    """Keeps parts and engine in step with who is wanted, one change at a time."""
+
+    def __init__(self, parts: Parts, engine: LocalEngine, rounds: TeamRounds) -> None:
+        self._parts = parts
+        self._engine = engine
+        self._rounds_of = rounds
+        self._kinds: dict[str, set[str]] = {}
+        self._version: int | None = None
+        self._changing = asyncio.Lock()
+        engine.rounds.every(LOOK_EVERY, "decisions", self.look)
+        self._keep_rounds()
+
+    async def become(self, users: Iterable[UserSettings]) -> None:
+        """Serve exactly these users from now on. Who is unchanged notices nothing."""
+        async with self._changing:
+            await self._become(users)
+
+    async def _become(self, users: Iterable[UserSettings]) -> None:
+        wanted = {user.name: user for user in users}
+        served = self._parts.served
+        gone = [name for name in served if name not in wanted]
+        changed = [n for n, one in served.items() if n in wanted and one.settings != wanted[n]]
+        new = [name for name in wanted if name not in served]
+        # All go before any comes: a name or a calendar may have passed from one to another.
+        for name in (*gone, *changed):
+            self._engine.drop((await self._parts.remove(name)).id)
+        self._drop_teams()
+        coming = {team_of(wanted[name]) for name in (*changed, *new)}
+        for name in (*changed, *new):
+            await self._serve(wanted[name], coming, len(changed) + len(new))
+        self._keep_rounds()
+        for name in new:
+            _log.info("user_added", user=name)
+        for name in changed:
+            _log.info("user_changed", user=name)
+        for name in gone:
+            _log.info("user_removed", user=name)
+
+    async def _serve(self, user: UserSettings, coming: set[str], together: int) -> None:
+        served = await self._parts.add(user, coming)
+        self._engine.serve_team(served.calendar.team, self._parts.delivery_of(served.calendar))
+        self._engine.serve(served.calendar, within=together * SPREAD_SECONDS)
+
+    def _drop_teams(self) -> None:
+        for name in self._kinds.keys() - self._parts.teams.keys():
+            self._engine.drop_team(name)
+
+    def _keep_rounds(self) -> None:
+        """Every team has its rounds, at the pace that its users ask for; a team that is gone has none."""
+        rounds = self._engine.rounds
+        before, self._kinds = self._kinds, {}
+        for name, team in self._parts.teams.items():
+            wanted = self._rounds_of(team)
+            self._kinds[name] = set(wanted)
+            for kind, (seconds, step) in wanted.items():
+                rounds.every(seconds, f"{kind} {name}", step)
+        for name, kinds in before.items():
+            for kind in kinds - self._kinds.get(name, set()):
+                rounds.drop(f"{kind} {name}")
+
+    async def look(self) -> None:
+        """Do what other processes decided, if any of them wrote to the state since the last look."""
+        version = await self._parts.state.run(_data_version)
+        if version != self._version:
+            self._version = version
+            await self.obey()
+
+    async def obey(self) -> None:
+        """Bring readings and deliveries in step with the rows of the calendars."""
+        rows = {row.id: row for row in await self._parts.state.calendars()}
+        for served in tuple(self._parts.served.values()):
+            row = rows.get(served.calendar.id)
+            if row is not None:
+                self._obey(served.settings.name, row)
+
+    def _obey(self, name: UserName, row: CalendarState) -> None:
+        calendar = self._parts.served[name].calendar
+        self._parts.admit(calendar, row)
+        if not row.is_served:
+            return
+        if row.resync_is_due or not self._engine.is_in_line(calendar):
+            self._engine.hasten(calendar.id)
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    """Changes when another connection has committed something."""
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])

@@ -1,0 +1,156 @@
+"""A changed configuration takes effect while the daemon runs: at SIGHUP, and when a file of it changes.
+
+Users' files that became unusable park their users; a connector.toml that did leaves everything as it is. What belongs
+to the process (`[state]`, `[observability]`) needs a restart, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+from watchfiles import Change, awatch
+
+from connector.observe.log import get_logger
+from connector.settings.files import Reading, read_settings, settings_of
+from connector.settings.model import Settings
+
+_log = get_logger(__name__)
+
+SETTLED_MS = 200
+"""Changes that follow one another so fast are one: editors write, sync and rename."""
+
+Become = Callable[[Settings], Awaitable[None]]
+
+
+class Reloading:
+    """Reads the configuration again when asked to, and hands over what can be used of it."""
+
+    def __init__(self, path: Path, settings: Settings, become: Become) -> None:
+        self._path = path
+        self._settings = settings
+        self._become = become
+        self._asked = asyncio.Event()
+        self._files: frozenset[Path] = frozenset()
+        self._watched_anew = asyncio.Event()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Reload until `stopping`, each time that a file changed or `ask` was called."""
+        self._files = (await asyncio.to_thread(read_settings, self._path)).files
+        watching = asyncio.create_task(self._watch(stopping), name="watch configuration")
+        try:
+            while not stopping.is_set():
+                if not await _either(self._asked, stopping):
+                    return
+                self._asked.clear()
+                await self.reload()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    def ask(self) -> None:
+        """Reload as soon as possible, as at SIGHUP."""
+        self._asked.set()
+
+    async def reload(self) -> None:
+        """Read the files once and apply what changed."""
+        reading = await asyncio.to_thread(read_settings, self._path)
+        if reading.files != self._files:
+            self._files = reading.files
+            self._watched_anew.set()
+        if reading.fatal and not self._is_merely_empty(reading):
+            for mistake in reading.fatal:
+                _log.error("configuration_refused", message=str(mistake))
+            _log.error(
+                "configuration_kept", message="nothing was changed: the settings of before go on"
+            )
+            return
+        settings = settings_of(reading)
+        before, self._settings = self._settings, settings
+        if settings.process != before.process:
+            _log.warning(
+                "restart_needed",
+                message="[state] or [observability] changed: restart gcal-salesloft for that to take effect",
+            )
+        for broken in settings.broken:
+            for mistake in broken.mistakes:
+                _log.error("user_misconfigured", user=broken.name, message=str(mistake))
+        await self._become(settings)
+        _log.info("configuration_read", users=len(settings.users), broken=len(settings.broken))
+
+    def _is_merely_empty(self, reading: Reading) -> bool:
+        """The last user's file was removed: nobody is to be served, which is no mistake while the daemon runs."""
+        return not reading.drafts and self._path.is_dir() and not any(m.key for m in reading.fatal)
+
+    async def _watch(self, stopping: asyncio.Event) -> None:
+        while not stopping.is_set():
+            self._watched_anew.clear()
+            folders = {folder for folder in self._folders() if folder.is_dir()}
+            ended = asyncio.create_task(
+                _either(self._watched_anew, stopping), name="watch other folders"
+            )
+            try:
+                await self._watch_folders(folders, ended)
+            except OSError as error:
+                _log.warning(
+                    "configuration_unwatched",
+                    message=f"the configuration cannot be watched ({error.strerror}); SIGHUP reloads it",
+                )
+                await ended
+            finally:
+                ended.cancel()
+
+    async def _watch_folders(self, folders: set[Path], ended: asyncio.Task[bool]) -> None:
+        stop = asyncio.Event()
+        ended.add_done_callback(lambda _: stop.set())
+        async for _ in awatch(
+            *folders,
+            watch_filter=self._concerns_us,
+            debounce=SETTLED_MS,
+            step=50,
+            stop_event=stop,
+            recursive=False,
+            raise_interrupt=False,
+        ):
+            self.ask()
+
+    def _folders(self) -> Iterator[Path]:
+        path = self._path.absolute()
+        if path.is_dir():
+            yield from (path, path / "users")
+        for file in {path, *self._files}:
+            yield file.absolute().parent
+
+    def _concerns_us(self, _: Change, changed: str) -> bool:
+        """Not everything in these folders is configuration: the state may lie there too."""
+        path = Path(changed)
+        # `..data` is how Kubernetes swaps mounted files.
+        is_swap = path.name.startswith("..") or path.name == "users"
+        known = {file.absolute() for file in self._files}
+        return path.suffix == ".toml" or is_swap or path in known
+
+
+@contextlib.contextmanager
+def on_hangup(act: Callable[[], None]) -> Iterator[None]:
+    """Call this at SIGHUP, while inside."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, act)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+
+
+async def _either(one: asyncio.Event, stopping: asyncio.Event) -> bool:
+    """Wait for the first of both; True if it was not the stop."""
+    waits = [asyncio.create_task(event.wait(), name="reload-wait") for event in (one, stopping)]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+    return not stopping.is_set()
