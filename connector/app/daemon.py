@@ -45,6 +45,7 @@ class Service:
             await self.engine.run(stopping)
             return
         reloading = asyncio.create_task(self.reloading.run(stopping), name="reload")
+        reloading.add_done_callback(self.engine.watch)
         try:
             with on_hangup(self.reloading.ask):
                 await self.engine.run(stopping)

@@ -23,6 +23,9 @@ _log = get_logger(__name__)
 SETTLED_MS = 200
 """Changes that follow one another so fast are one: editors write, sync and rename."""
 
+LOOK_EVERY_MS = 5000
+"""How often it is looked whether a file changed without anybody telling."""
+
 Become = Callable[[Settings], Awaitable[None]]
 
 
@@ -35,16 +38,23 @@ class Reloading:
         self._become = become
         self._asked = asyncio.Event()
         self._files: frozenset[Path] = frozenset()
+        self._seen: dict[Path, tuple[int, int, int]] = {}
         self._watched_anew = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Reload until `stopping`, each time that a file changed or `ask` was called."""
-        self._files = (await asyncio.to_thread(read_settings, self._path)).files
+        reading = await asyncio.to_thread(read_settings, self._path)
+        self._files = reading.files
+        if settings_of(reading) != self._settings:
+            self.ask()  # changed since it was read for the start
         watching = asyncio.create_task(self._watch(stopping), name="watch configuration")
+        watching.add_done_callback(lambda _: self._asked.set())
         try:
             while not stopping.is_set():
                 if not await _either(self._asked, stopping):
                     return
+                if watching.done():
+                    watching.result()  # it ends with the process only, or of something nobody foresaw
                 self._asked.clear()
                 await self.reload()
         finally:
@@ -57,6 +67,7 @@ class Reloading:
 
     async def reload(self) -> None:
         """Read the files once and apply what changed."""
+        self._seen = self._signature()
         reading = await asyncio.to_thread(read_settings, self._path)
         if reading.files != self._files:
             self._files = reading.files
@@ -94,10 +105,10 @@ class Reloading:
             )
             try:
                 await self._watch_folders(folders, ended)
-            except OSError as error:
+            except (OSError, RuntimeError) as error:  # too many watches, a folder that went away
                 _log.warning(
                     "configuration_unwatched",
-                    message=f"the configuration cannot be watched ({error.strerror}); SIGHUP reloads it",
+                    message=f"the configuration cannot be watched ({type(error).__name__}); SIGHUP reloads it",
                 )
                 await ended
             finally:
@@ -106,16 +117,30 @@ class Reloading:
     async def _watch_folders(self, folders: set[Path], ended: asyncio.Task[bool]) -> None:
         stop = asyncio.Event()
         ended.add_done_callback(lambda _: stop.set())
-        async for _ in awatch(
+        async for changes in awatch(
             *folders,
             watch_filter=self._concerns_us,
             debounce=SETTLED_MS,
             step=50,
             stop_event=stop,
             recursive=False,
-            raise_interrupt=False,
+            rust_timeout=LOOK_EVERY_MS,
+            yield_on_timeout=True,
         ):
-            self.ask()
+            # Not every file system tells of changes, and none tells of what happened before it was asked to.
+            if changes or self._signature() != self._seen:
+                self.ask()
+
+    def _signature(self) -> dict[Path, tuple[int, int, int]]:
+        """What tells whether a file is still the one that was read."""
+        found = {}
+        users = self._path / "users"
+        listed = users.glob("*.toml") if users.is_dir() else ()
+        for file in {*self._files, *listed}:
+            with contextlib.suppress(OSError):
+                status = file.stat()
+                found[file.absolute()] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        return found
 
     def _folders(self) -> Iterator[Path]:
         path = self._path.absolute()

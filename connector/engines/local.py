@@ -177,7 +177,7 @@ class LocalEngine:
     def _start_delivery(self, name: str, delivery: TeamDelivery) -> None:
         stopping = asyncio.Event()
         task = asyncio.create_task(delivery.run(stopping), name=f"delivery {name}")
-        task.add_done_callback(self._watch)
+        task.add_done_callback(self.watch)
         self._running[name] = _Delivering(delivery, stopping, task)
 
     def _make_scheduler(self) -> AsyncIOScheduler:
@@ -239,7 +239,7 @@ class LocalEngine:
             calendar.reading = task
             self._readings.add(task)
             task.add_done_callback(self._readings.discard)
-            task.add_done_callback(self._watch)
+            task.add_done_callback(self.watch)
         if not self._stopping.is_set():
             self.rounds.start_due()
 
@@ -309,7 +309,7 @@ class LocalEngine:
         )
         self._manager.alive()
 
-    def _watch(self, task: asyncio.Task[None]) -> None:
+    def watch(self, task: asyncio.Task[None]) -> None:
         """A task that dies of something nobody foresaw stops the process, loudly; the next start resumes."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = self._failure or error
