@@ -103,20 +103,18 @@ async def test_an_erased_organizer_is_blank_and_their_later_invitations_name_nob
     office: Office,
 ) -> None:
     pam = office.hire("pam")
-    event = pam.add_invitation("Theirs", soon(office), organizer=DWIGHT) if hasattr(
-        pam, "add_invitation"
-    ) else pam.create("Theirs", soon(office), organizer=DWIGHT, attendees=[{"email": DWIGHT}])
+    event = pam.invite({"email": DWIGHT}, "Theirs", start=soon(office), attendees=PEOPLE)
     assert (await office.once(full=True)).exit_status == 0
     assert (await erase(office)).exit_status == 0
     held = {i: e for (i, _), e in office.held("pam").items()}
     assert held[event].title == "Theirs"
     assert not held[event].organizer
     before = len(office.salesloft.log)
-    later = pam.create("Later", soon(office, 8), organizer=DWIGHT, attendees=PEOPLE)
-    pam.edit_one(event, summary="Theirs, renamed")
+    later = pam.invite({"email": DWIGHT}, "Later", start=soon(office, 8), attendees=PEOPLE)
+    pam.edit_one(event, summary="Renamed")
     assert (await office.once()).exit_status == 0
     held = {i: e for (i, _), e in office.held("pam").items()}
-    assert held[event].title == "Theirs, renamed"
+    assert held[event].title == "Renamed"
     assert held[later].title == "Later"
     assert DWIGHT not in sent_since(office, before)
 
