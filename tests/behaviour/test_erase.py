@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from connector.app.erasing import Erasure, erase_person
 from connector.cli.commands import app
 from connector.domain.erasure import Erased
+from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.store import lock_state
 from tests.daemon import Requests, daemon_of
@@ -29,10 +30,11 @@ def soon(office: Office, hours: int = 2) -> datetime:
 
 
 async def command(office: Office, *arguments: str) -> tuple[int, str, str]:
-    """Run a command in a thread: it brings its own loop. Status, stdout, stderr."""
+    """Run a command in a thread, since it brings its own loop: status, stdout, stderr."""
     result = await asyncio.to_thread(
         CliRunner().invoke, app, [*arguments, "--config", str(office.config)]
     )
+    configure_logging("text")  # the command's logs went to the runner's own stderr
     return result.exit_code, result.stdout, result.stderr
 
 

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from connector.cli.commands import app
+from connector.observe.log import configure_logging
 from connector.store import lock_state
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office, guid_of
@@ -24,10 +25,11 @@ def soon(office: Office, hours: int = 2) -> datetime:
 
 
 async def command(office: Office, *arguments: str) -> tuple[int, str, str]:
-    """Run a command in a thread: it brings its own loop. Status, stdout, stderr."""
+    """Run a command in a thread, since it brings its own loop: status, stdout, stderr."""
     result = await asyncio.to_thread(
         CliRunner().invoke, app, [*arguments, "--config", str(office.config)]
     )
+    configure_logging("text")  # the command's logs went to the runner's own stderr
     return result.exit_code, result.stdout, result.stderr
 
 
@@ -177,7 +179,7 @@ async def test_of_several_teams_the_receipt_says_what_is_missing(office: Office)
 
 async def test_a_refused_key_exits_77_and_loses_nothing(office: Office) -> None:
     ids = await a_team(office)
-    office.salesloft.revoke_key(KEY)
+    office.salesloft.withdraw_key(KEY)
     status, receipt = await offboard(office, "--cancel-future")
     assert status == 77
     assert receipt["cancellations"]["waiting"] == 2
