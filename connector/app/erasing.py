@@ -42,6 +42,8 @@ class AtUser:
     """Why the calendar could not be read for this report."""
     left: bool = False
     """Offboarded: nothing is sent for this user, so what Salesloft holds stays as it is."""
+    without_file: bool = False
+    """Only the state remembers this user: neither read nor sent for, so what Salesloft holds stays as it is."""
     stopped: bool = False
     """Paused, or no longer connected in Salesloft: re-sent when the user is served again."""
     named: list[EventId] = field(default_factory=list)
@@ -52,6 +54,11 @@ class AtUser:
     """The address stands in the title, description or location: not altered."""
     cut_off: list[EventId] = field(default_factory=list)
     """Google shows a part of the guests only: the list that Salesloft holds may name the person."""
+
+    @property
+    def stays(self) -> bool:
+        """True if Salesloft is known to hold the person for a user for whom nothing is sent."""
+        return self.left and bool(self.named)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ class Erasure:
     def exit_status(self) -> int:
         if self.summary is not None and self.summary.key_refused is not None:
             return 77
-        unread = any(user.error or user.left for user in self.users)
+        unread = any(user.error or user.stays for user in self.users)
         undone = self.summary is not None and (
             any(user.error for user in self.summary.users)
             or any(user.waiting or user.refused for user in self.users)
@@ -163,7 +170,19 @@ async def _look(settings: Settings, path: Path, email: str, clock: Clock) -> tup
                 group.create_task(one(calendar), name=f"look {calendar.seller.name}")
                 for calendar in parts.calendars
             ]
-        return tuple(sorted((task.result() for task in tasks), key=lambda user: user.name))
+        users = [task.result() for task in tasks]
+        served = {calendar.id for calendar in parts.calendars}
+        broken = {user.name for user in settings.broken}
+        users += [
+            AtUser(row.name, left=row.left_at is not None, without_file=True)
+            for row in rows.values()
+            if row.id not in served and row.name not in broken
+        ]
+        users += [
+            AtUser(name, error="the file has mistakes, see `gcal-salesloft check-config`")
+            for name in broken
+        ]
+        return tuple(sorted(users, key=lambda user: user.name))
 
 
 async def _look_at(

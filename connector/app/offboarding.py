@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -128,11 +127,11 @@ async def _deliver(
 ) -> tuple[Carrier, str | None]:
     if not any(c.outcome is Outcome.WAITING for c in left.cancellations):
         return Carrier.NOBODY_NEEDED, None
-    if is_locked(path):
-        return Carrier.DAEMON, None
     users = tuple(user for user in settings.users if team_of(user) == leaver.team)
     if not users:
         return Carrier.KEY_UNKNOWN, None
+    if is_locked(path):
+        return Carrier.DAEMON, None
     try:
         with lock_state(path):
             refusal = await _drain(
@@ -202,8 +201,3 @@ def next_steps(receipt: Offboarding) -> list[str]:
             "the meetings to come stay in Salesloft; run this command with --cancel-future to cancel them"
         )
     return steps
-
-
-def left_before(receipt: Offboarding, at: datetime) -> bool:
-    """True if the user had left before this call, which began `at`."""
-    return receipt.farewell.left_at < at.replace(microsecond=at.microsecond // 1000 * 1000)

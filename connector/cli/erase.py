@@ -73,6 +73,7 @@ def _facts(receipt: Erasure) -> dict[str, Any]:
                 "user": user.name,
                 "error": user.error,
                 "left": user.left,
+                "without_file": user.without_file,
                 "not_served_now": user.stopped,
                 "named_in": list(user.named),
                 "waiting": user.waiting,
@@ -126,6 +127,9 @@ def _of_user(user: AtUser) -> list[str]:
     lines = [f"  {user.name}"]
     if user.error is not None:
         return [*lines, f"    not read for this report: {user.error}"]
+    if user.without_file:
+        lines.append("    without a file: what Salesloft holds for this user stays as it is")
+        return lines
     if user.left:
         lines.append("    offboarded: what Salesloft holds for this user stays as it is")
     if user.stopped:
@@ -161,6 +165,12 @@ def _next_steps(receipt: Erasure) -> list[str]:
         )
     if any(user.cut_off for user in receipt.users):
         steps.append("look at the meetings with a cut-off guest list in Salesloft")
+    steps += [
+        f"to take the person out of what Salesloft holds for {user.name}, who left: `gcal-salesloft resume"
+        f" --user {user.name}`, wait until nothing is pending, then `offboard` again"
+        for user in receipt.users
+        if user.stays
+    ]
     if any(user.error for user in receipt.users):
         steps.append("run this command again when the calendars above can be read")
     if receipt.summary is not None and (receipt.summary.pending or receipt.summary.refused):

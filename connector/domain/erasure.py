@@ -51,7 +51,7 @@ def stands_in(text: str, email: str) -> bool:
         return False
     plain = unquote(html.unescape(text)).casefold()
     needle = re.escape(email.strip().casefold())
-    return re.search(rf"(?<![\w.+-]){needle}(?![\w-])", plain) is not None
+    return re.search(rf"(?<![\w.+-]){needle}(?![\w-]|\.\w)", plain) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,10 +107,9 @@ def content_of(
     start, end = span(event.start, event.end, zone)
     text = None
     if verdict.disclosure is Disclosure.FULL:
-        # Where the part that Google shows names somebody erased, the list that Salesloft holds must not stay.
+        # Where what Google shows names somebody erased, the list that Salesloft holds must not stay.
         shown = without_erased(event, erased)
-        listed = len(shown.attendees) == len(event.attendees)
-        keep = attendees_known and event.attendees_omitted and listed
+        keep = attendees_known and event.attendees_omitted and shown is event
         text = _text_of(shown, rules, keep_attendees=keep)
     return Content(
         start=start,

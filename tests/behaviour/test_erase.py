@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sqlite3
 from datetime import datetime, timedelta
 from typing import Any
@@ -251,3 +252,82 @@ async def test_the_state_keeps_a_keyed_hash_and_its_key_apart(office: Office) ->
         connection.close()
     assert rows == [(receipt.cleaned.digest,)]
     assert Erased(bytes.fromhex(key)).digest_of(DWIGHT) == receipt.cleaned.digest
+
+
+async def test_users_for_whom_nothing_is_sent_are_named(office: Office) -> None:
+    pam, _, _ = office.hire("pam"), office.hire("jim"), office.hire("kelly")
+    event = pam.create("Pitch", soon(office), attendees=PEOPLE)
+    await office.once(full=True)
+    assert (await command(office, "offboard", "--user", "pam"))[0] == 0
+    (office.config / "users" / "jim.toml").unlink()
+    (office.config / "users" / "toby.toml").write_text("[google]\nunknown = 1\n")
+    status, out, _ = await command(office, "erase", "--person", DWIGHT, "--json")
+    assert status == 1
+    users = {user["user"]: user for user in json.loads(out)["users"]}
+    assert (users["pam"]["left"], users["pam"]["named_in"]) == (True, [event])
+    assert users["jim"]["without_file"]
+    assert "check-config" in users["toby"]["error"]
+    assert any("resume" in step for step in json.loads(out)["left_to_do"])
+
+
+async def test_a_calendar_that_google_does_not_show_is_reported(office: Office) -> None:
+    office.hire("pam")
+    jim = office.hire("jim")
+    event = jim.create("Call", soon(office), attendees=PEOPLE)
+    await office.once(full=True)
+    office.google.revoke("pam@example.com")
+    status, out, _ = await command(office, "erase", "--person", DWIGHT, "--json")
+    assert status == 1
+    users = {user["user"]: user for user in json.loads(out)["users"]}
+    assert users["pam"]["error"]
+    assert users["jim"]["error"] is None
+    assert DWIGHT not in guests(office, "jim", event)
+
+
+async def test_a_bulk_sized_calendar_is_sent_again_without_the_person(office: Office) -> None:
+    pam = office.hire("pam")
+    for number in range(5):
+        pam.create_series(
+            f"Daily {number}",
+            soon(office, number),
+            rule="FREQ=DAILY;COUNT=60",
+            attendees=PEOPLE,
+            time_zone="UTC",
+        )
+    assert (await office.once(full=True)).exit_status == 0
+    before = len(office.salesloft.log)
+    assert (await erase(office)).exit_status == 0
+    assert len(office.held("pam")) == 300
+    assert all(
+        DWIGHT not in {guest.email for guest in event.attendees}
+        for event in office.held("pam").values()
+    )
+    assert DWIGHT not in sent_since(office, before)
+    assert stands_in_state(office) == []
+
+
+async def test_a_daemon_that_is_killed_meanwhile_remembers_at_its_next_start(
+    office: Office,
+) -> None:
+    pam = office.hire("pam")
+    pam.create_series(
+        "Daily", soon(office), rule="FREQ=DAILY;COUNT=50", attendees=PEOPLE, time_zone="UTC"
+    )
+    requests = Requests(office)
+    async with daemon_of(office) as daemon:
+        await daemon.start()
+        await requests.until(lambda: len(office.held("pam")) == 50)
+        status, _, _ = await command(office, "erase", "--person", DWIGHT)
+        assert status == 0
+        await daemon.end(signal.SIGKILL)
+        await daemon.start()
+        await requests.until(
+            lambda: all(
+                DWIGHT not in {guest.email for guest in event.attendees}
+                for event in office.held("pam").values()
+            )
+        )
+        assert await daemon.end() == 0
+    assert (await office.once()).exit_status == 0
+    assert office.salesloft.stale_writes == []
+    assert stands_in_state(office) == []

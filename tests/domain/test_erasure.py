@@ -145,7 +145,8 @@ def test_any_text_can_be_asked_for(text: str) -> None:
         ("dwight&#64;customer.example.org", True),
         ("(dwight@customer.example.org)", True),
         ("big.dwight@customer.example.org", False),
-        ("dwight@customer.example.orgs", False),
+        ("write to dwight@customer.example.org.", True),
+        ("dwight@customer.example.org.example.com", False),
         ("", False),
     ],
 )
@@ -165,6 +166,11 @@ def test_a_cut_off_list_that_shows_the_person_replaces_the_one_that_salesloft_ho
     kept = content_of(unseen, replace(verdict), RULES, ZONE, attendees_known=True, erased=erased)
     assert kept.text is not None
     assert kept.text.attendees is None
+    theirs = replace(unseen, organizer=Person(PROSPECT.email))
+    replaced = content_of(theirs, verdict, RULES, ZONE, attendees_known=True, erased=erased)
+    assert replaced.text is not None
+    assert replaced.text.attendees is not None
+    assert replaced.text.organizer == ""
 
 
 def cancelled(event: Event) -> Known:
