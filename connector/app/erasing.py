@@ -24,7 +24,7 @@ from connector.domain.policy import Disclosure, classify
 from connector.domain.window import window_at
 from connector.engines.local import Calendar
 from connector.settings.model import Settings
-from connector.store import State, is_locked, open_copy, open_database
+from connector.store import CalendarState, State, is_locked, open_copy, open_database
 from connector.store.erasures import Cleaned, checkpoint, erase
 from connector.sync.reading import zone_named
 from connector.sync.summary import Summary
@@ -160,7 +160,7 @@ async def _look(settings: Settings, path: Path, email: str, clock: Clock) -> tup
             found.stopped = not found.left and not row.is_served
             async with gate:
                 try:
-                    await _look_at(parts, calendar, email, found, clock())
+                    await _look_at(parts, calendar, row, email, found, clock())
                 except _OF_THIS_USER as error:
                     found.error = _without(str(error), email)
             return found
@@ -186,14 +186,18 @@ async def _look(settings: Settings, path: Path, email: str, clock: Clock) -> tup
 
 
 async def _look_at(
-    parts: Parts, calendar: Calendar, email: str, found: AtUser, at: datetime
+    parts: Parts,
+    calendar: Calendar,
+    row: CalendarState,
+    email: str,
+    found: AtUser,
+    at: datetime,
 ) -> None:
     seller = calendar.seller
     person = _only(email)
-    row = next(row for row in await parts.state.calendars() if row.id == calendar.id)
     window = window_at(at, zone_named(row.time_zone or "UTC"), seller.past_days, seller.future_days)
     listing = await seller.reader.list_window(window.start, window.end)
-    known = {row.key: row for row in await parts.state.known_since(calendar.id, window.start)}
+    known = {one.key: one for one in await parts.state.known_since(calendar.id, window.start)}
     for event in listing.items:
         if not isinstance(event, Event) or event.is_series:
             continue

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from connector.cli.commands import app
 from connector.observe.log import configure_logging
-from connector.store import lock_state
+from connector.store import State, lock_state, open_database
+from connector.store.leaving import forget_left
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office, guid_of
 
@@ -232,3 +233,45 @@ async def test_receipts_hold_no_text_of_a_meeting(office: Office, as_json: bool)
     assert status == 0
     for word in ("Past", "Next", "Later", "dwight"):
         assert word not in out
+
+
+async def test_hundreds_of_cancellations_arrive(office: Office) -> None:
+    pam, jim = office.hire("pam"), office.hire("jim")
+    for number in range(5):
+        pam.create_series(
+            f"Daily {number}", soon(office, number + 1), rule="FREQ=DAILY;COUNT=60", time_zone="UTC"
+        )
+    his = jim.create("His", soon(office), attendees=PROSPECT)
+    assert (await office.once(full=True)).exit_status == 0
+    status, receipt = await offboard(office, "--cancel-future")
+    assert status == 0
+    assert receipt["cancellations"]["accepted"] == 300
+    assert alive(office, "pam") == set()
+    assert alive(office, "jim") == {his}
+
+
+async def test_whoever_comes_back_is_listed_in_full_and_compared(office: Office) -> None:
+    await a_team(office)
+    assert (await offboard(office, "--cancel-future"))[0] == 0
+    state = State(open_database(office.state))
+    try:
+        (pam,) = [c for c in await state.calendars() if c.name == "pam"]
+        await state.run(lambda c: forget_left(c, pam.id))
+    finally:
+        state.close()
+    office.sellers["pam"].create("New", soon(office, 5), attendees=PROSPECT)
+    assert (await office.once()).exit_status == 0
+    assert office.differences() == []
+
+
+async def test_one_users_file_alone_will_do(office: Office) -> None:
+    ids = await a_team(office)
+    file = office.config / "users" / "pam.toml"
+    result = await asyncio.to_thread(
+        CliRunner().invoke,
+        app,
+        ["offboard", "--config", str(file), "--user", guid_of("pam"), "--cancel-future"],
+    )
+    configure_logging("text")
+    assert result.exit_code == 0, result.output
+    assert alive(office, "pam") == {ids["past"]}
