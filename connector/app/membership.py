@@ -11,12 +11,13 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
 from connector.app.parts import Parts, Team, team_of
+from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step
 from connector.observe.log import get_logger
 from connector.settings.model import UserSettings
-from connector.store import CalendarState
+from connector.store import CalendarState, leaving
 
 _log = get_logger(__name__)
 
@@ -104,6 +105,16 @@ class Membership:
             row = rows.get(served.calendar.id)
             if row is not None:
                 self._obey(served.settings.name, row)
+        await self._send_last_words(rows)
+
+    async def _send_last_words(self, rows: Mapping[int, CalendarState]) -> None:
+        """Cancellations of users who left go out, also of those whose file is gone."""
+        for calendar, name in (await self._parts.state.run(leaving.last_words)).items():
+            team = self._parts.teams.get(name)
+            if team is not None and calendar in rows:
+                team.delivery.calendars.add(calendar)
+                if team.delivery.bulk is not None:
+                    team.delivery.bulk.names[calendar_id_of(rows[calendar].user_guid)] = calendar
 
     def _obey(self, name: UserName, row: CalendarState) -> None:
         calendar = self._parts.served[name].calendar

@@ -174,7 +174,9 @@ class Parts:
         What was planned under another policy waits until the calendar was read under the present one.
         """
         delivers = self.delivery_of(calendar).calendars
-        is_planned_anew = row.token_fingerprint in (None, calendar.seller.token_fingerprint)
+        is_planned_anew = row.token_fingerprint is None or calendar.seller.judged_alike(
+            row.token_fingerprint
+        )
         sends = row.paused_since is None and row.disconnected_since is None
         (self._halted.discard if sends else self._halted.add)(calendar.id)
         if sends and (is_planned_anew or row.left_at is not None):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import sys
+import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -56,20 +57,22 @@ def _name_broken(settings: Settings) -> None:
 
 
 async def _stoppable_daemon(settings: Settings, config: Path) -> int:
-    return await run_daemon(settings, _stop_signal(), config)
+    return await run_daemon(settings, stop_signal(), config)
 
 
 async def _stoppable_once(settings: Settings, tell: Tell, *, full: bool) -> Summary:
-    return await run_once(settings, _stop_signal(), full=full, progress=tell)
+    return await run_once(settings, stop_signal(), full=full, progress=tell)
 
 
 async def _stoppable_dry(settings: Settings, *, full: bool) -> Summary:
-    return await run_dry(settings, _stop_signal(), full=full, show=_show)
+    return await run_dry(settings, stop_signal(), full=full, show=_show)
 
 
-def _stop_signal() -> asyncio.Event:
-    """Set by the first SIGTERM or SIGINT."""
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT, which only the main thread can receive."""
     stopping = asyncio.Event()
+    if threading.current_thread() is not threading.main_thread():
+        return stopping
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)

@@ -15,7 +15,7 @@ from connector.app import state_file
 from connector.cli.exits import OK
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
-from connector.store import CalendarState, State, is_locked, open_database
+from connector.store import CalendarState, State, is_locked, leaving, open_database
 from connector.store import calendars as rows
 
 Verb = Literal["resync", "pause", "resume"]
@@ -78,6 +78,8 @@ async def _steer(state: State, row: CalendarState, verb: Verb) -> str | None:
         await state.run(lambda c: rows.pause(c, row.id, now))
     else:
         await state.run(lambda c: rows.resume(c, row.id))
+        if row.left_at is not None:
+            await state.run(lambda c: leaving.forget_left(c, row.id))
     return None
 
 

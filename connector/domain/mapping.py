@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from connector.domain.erasure import NOBODY, Erased, without_erased
 from connector.domain.model import AllDay, Attendee, Event, UserGuid
 from connector.domain.policy import Disclosure, PolicyRules, Verdict, names_a_calendar
 from connector.domain.window import span
@@ -96,15 +97,20 @@ def content_of(
     zone: ZoneInfo,
     *,
     attendees_known: bool = False,
+    erased: Erased = NOBODY,
 ) -> Content:
     """What may be sent of a living event under a verdict of `full` or `busy_only`.
 
-    `attendees_known`: Salesloft holds the complete list, which one that Google cut off must not replace.
+    `attendees_known`: Salesloft holds the complete list, which one that Google cut off must not replace. `erased`
+    people are left out; the verdict was given on the whole event.
     """
     start, end = span(event.start, event.end, zone)
     text = None
     if verdict.disclosure is Disclosure.FULL:
-        text = _text_of(event, rules, keep_attendees=attendees_known and event.attendees_omitted)
+        # Where what Google shows names somebody erased, the list that Salesloft holds must not stay.
+        shown = without_erased(event, erased)
+        keep = attendees_known and event.attendees_omitted and shown is event
+        text = _text_of(shown, rules, keep_attendees=keep)
     return Content(
         start=start,
         end=end,

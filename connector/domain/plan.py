@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from connector.domain.erasure import NOBODY, Erased, names_erased
 from connector.domain.mapping import (
     CANCELLED,
     CANCELLED_AND_BLANKED,
@@ -124,7 +125,8 @@ class Ground:
     """What all decisions about one calendar share.
 
     `answered_at` is Google's clock when it answered; it stands in where Google gives no `updated`. `same_policy`: what
-    is known was decided under these rules; under others, nothing is classified from memory.
+    is known was decided under these rules; under others, nothing is classified from memory. `erased`: people that no
+    payload names; `same_people`: nobody was erased since what is known was decided.
     """
 
     calendar_id: str
@@ -133,6 +135,8 @@ class Ground:
     rules: PolicyRules
     answered_at: datetime
     same_policy: bool = True
+    erased: Erased = NOBODY
+    same_people: bool = True
 
 
 def decide(ground: Ground, finding: Finding, known: Known | None) -> Decision | None:
@@ -141,7 +145,7 @@ def decide(ground: Ground, finding: Finding, known: Known | None) -> Decision | 
         case Seen(event):
             return _decide_seen(ground, event, known)
         case Gone(_, tombstone):
-            withheld = _withheld_now(tombstone, ground.rules, known)
+            withheld = _withheld_now(tombstone, ground, known)
             return _decide_gone(ground, tombstone, known, withheld=withheld)
 
 
@@ -157,11 +161,17 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
     if verdict.disclosure is Disclosure.NOTHING:
         return _decide_gone(ground, None, known, withheld=True)
     content = content_of(
-        event, verdict, ground.rules, ground.zone, attendees_known=_list_is_held(known)
+        event,
+        verdict,
+        ground.rules,
+        ground.zone,
+        attendees_known=_list_is_held(known),
+        erased=ground.erased,
     )
     if not _concerns(ground.window, content, known):
         if known and not known.alive:  # cancelled, but its text may be withheld by now
-            return _decide_gone(ground, None, known, withheld=content.text is None)
+            withheld = content.text is None or _names_erased_since(event, ground)
+            return _decide_gone(ground, None, known, withheld=withheld)
         return _never_heard_of(known) if known else None
     wanted = fingerprint(content)
     planned = _planned(event, verdict, content, known)
@@ -303,12 +313,22 @@ def _decide_gone(
     return Send(planned, encode(payload), prospect=False, cancels=True)
 
 
-def _withheld_now(tombstone: Tombstone | None, rules: PolicyRules, known: Known | None) -> bool:
-    """True if Google still shows enough of a cancelled event to tell that its text may no longer stand there."""
+def _withheld_now(tombstone: Tombstone | None, ground: Ground, known: Known | None) -> bool:
+    """True if Google still shows enough of a cancelled event to tell that its text may no longer stand there.
+
+    After an erasure also where Google no longer tells who was invited: it may have been the one who was erased.
+    """
     if tombstone is None or tombstone.body is None:
-        return False
-    verdict = classify(tombstone.body, rules, known_prospect=bool(known and known.prospect))
+        return bool(ground.erased) and not ground.same_people
+    if _names_erased_since(tombstone.body, ground):
+        return True
+    verdict = classify(tombstone.body, ground.rules, known_prospect=bool(known and known.prospect))
     return verdict.disclosure is not Disclosure.FULL
+
+
+def _names_erased_since(event: Event, ground: Ground) -> bool:
+    """True if what Salesloft holds of an event may still name somebody who was erased."""
+    return not ground.same_people and names_erased(event, ground.erased)
 
 
 def _next_updated_at(updated: datetime | None, ground: Ground, known: Known | None) -> datetime:

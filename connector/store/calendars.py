@@ -16,7 +16,8 @@ _COLUMNS = (
     "id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,"
     " last_success, last_full, compared, parked_reason, parked_message, parked_since, refusals, refused_since,"
     " lost_ms, banner_ms, credentials, credentials_since, settings_id, calendar_type, settings_ms, disconnected_ms,"
-    " paused_ms, left_ms, resync_asked, resync_done, resync_done_ms"
+    " paused_ms, left_ms, resync_asked, resync_done, resync_done_ms,"
+    " (SELECT value FROM cursors WHERE scope = 'erasure' AND name = 'set')"
 )
 _CALENDARS = f"SELECT {_COLUMNS} FROM calendars ORDER BY name"  # noqa: S608  # own names
 _CALENDAR = f"SELECT {_COLUMNS} FROM calendars WHERE user_guid = ?"  # noqa: S608  # own names
@@ -29,6 +30,7 @@ class CalendarState:
     `refusals` counts those since `refused_since` that may mean that access is lost for good; `lost_since` that it is.
     `banner_since`: the user's red banner is up, put there by us. `credentials` is a one-way name of those that last
     served. `disconnected_since`: no longer `external` in Salesloft. `resync_asked` and `resync_done` are ids of passes.
+    `erased` names the set of people who were erased, the same for every calendar; empty while there is nobody.
     """
 
     id: int
@@ -60,6 +62,7 @@ class CalendarState:
     resync_asked: str | None = None
     resync_done: str | None = None
     resync_done_at: datetime | None = None
+    erased: str = ""
 
     @property
     def is_served(self) -> bool:
@@ -115,14 +118,8 @@ def pause(connection: sqlite3.Connection, calendar: int, now: datetime) -> None:
 
 
 def resume(connection: sqlite3.Connection, calendar: int) -> None:
-    """Serve a calendar again. One that had left is listed in full and compared with Salesloft's list first."""
-    connection.execute(
-        """UPDATE calendars SET paused_ms = NULL,
-               sync_token = CASE WHEN left_ms IS NULL THEN sync_token ELSE NULL END,
-               compared = compared AND left_ms IS NULL, left_ms = NULL
-           WHERE id = ?""",
-        (calendar,),
-    )
+    """Serve a paused calendar again. One that had left needs `leaving.forget_left` besides."""
+    connection.execute("UPDATE calendars SET paused_ms = NULL WHERE id = ?", (calendar,))
 
 
 def ask_resync(connection: sqlite3.Connection, calendar: int, pass_id: str) -> str:
@@ -172,6 +169,7 @@ def _to_calendar(row: tuple[Any, ...]) -> CalendarState:
         resync_asked=row[27],
         resync_done=row[28],
         resync_done_at=_moment(row[29]),
+        erased=row[30] or "",
     )
 
 

@@ -28,6 +28,7 @@ from connector.domain.plan import (
     replaced,
 )
 from connector.domain.window import Window
+from connector.store.erasures import erased_people
 from connector.store.held import confirm, hold
 from connector.store.rows import delete, enqueue, known_of_events, remember
 
@@ -82,7 +83,14 @@ class Committed:
 
 
 def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
-    """Decide on every finding and store what follows, with the token."""
+    """Decide on every finding and store what follows, with the token.
+
+    A calendar whose user left since the reading began takes nothing in. Who was erased is read in here for the same
+    reason: a reading that began before an erasure cannot bring a person back.
+    """
+    if _has_left(connection, cycle.calendar):
+        return Committed(0, 0, 0, 0, 0)
+    cycle = replace(cycle, ground=replace(cycle.ground, erased=erased_people(connection)))
     for known in cycle.adopted:
         remember(connection, cycle.calendar, known)
     decisions, unchanged = _decide_all(connection, cycle)
@@ -102,6 +110,11 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
         set_aside=len(cycle.malformed),
         held=held,
     )
+
+
+def _has_left(connection: sqlite3.Connection, calendar: int) -> bool:
+    row = connection.execute("SELECT left_ms FROM calendars WHERE id = ?", (calendar,)).fetchone()
+    return row is not None and row[0] is not None
 
 
 def _hold_implausible(

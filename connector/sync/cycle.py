@@ -84,12 +84,15 @@ class CalendarCycle:
         self._resyncs = Resyncs(clock)
         self._unlisted: dict[int, int] = {}
         self._compare_after: dict[int, datetime] = {}
+        self._told_left: set[int] = set()
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
         calendar = await self._state.calendar(seller.user_guid, seller.name)
         if not calendar.is_served:
-            return Report(calendar.id, unserved=True)
+            return self._not_read(seller, calendar)
+        self._told_left.discard(calendar.id)
+        seller = replace(seller, erased=calendar.erased)
         try:
             report = await self._read(seller, calendar, full=full)
             self._committed(seller)
@@ -126,6 +129,18 @@ class CalendarCycle:
                     " it is tried again. Please report it."
                 ),
             )
+
+    def _not_read(self, seller: Seller, calendar: CalendarState) -> Report:
+        """This user is paused, left, or no longer connected: nothing is read. A leaving is said once."""
+        if calendar.left_at is not None and calendar.id not in self._told_left:
+            self._told_left.add(calendar.id)
+            _log.warning(
+                "user_left",
+                user=seller.name,
+                message="offboarded, not read any more; remove the user's file, or bring the user back with"
+                f" `gcal-salesloft resume --user {seller.name}`",
+            )
+        return Report(calendar.id, unserved=True)
 
     async def _read(self, seller: Seller, calendar: CalendarState, *, full: bool) -> Report:
         feed = None if full else await self._changes(seller, calendar)
@@ -225,7 +240,8 @@ class CalendarCycle:
                     window=reading.window,
                     rules=seller.rules,
                     answered_at=listing.answered_at,
-                    same_policy=calendar.token_fingerprint == seller.token_fingerprint,
+                    same_policy=seller.judged_alike(calendar.token_fingerprint),
+                    same_people=seller.same_people(calendar.token_fingerprint),
                 ),
                 findings=reading.findings,
                 malformed=reading.malformed,

@@ -47,7 +47,10 @@ class CalendarReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A connected user. `source` names what the calendar is read from: calendar id and account."""
+    """A connected user. `source` names what the calendar is read from: calendar id and account.
+
+    `erased` names the set of people who were erased, as the state has it at this reading; empty while there is nobody.
+    """
 
     name: UserName
     user_guid: UserGuid
@@ -57,10 +60,28 @@ class Seller:
     reader: CalendarReader
     source: str
     hold: Hold = DEFAULT_HOLD
+    erased: str = ""
 
     @property
     def token_fingerprint(self) -> str:
-        """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one."""
+        """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one.
+
+        Behind a dot, the people who were erased: `judged_alike` and `same_people` compare each part alone.
+        """
+        return (
+            f"{self._rules_fingerprint}.{self.erased}" if self.erased else self._rules_fingerprint
+        )
+
+    def judged_alike(self, token_fingerprint: str | None) -> bool:
+        """True if what was listed with that fingerprint was classified as this seller's events are now."""
+        return (token_fingerprint or "").partition(".")[0] == self._rules_fingerprint
+
+    def same_people(self, token_fingerprint: str | None) -> bool:
+        """True if nobody was erased since a listing with that fingerprint."""
+        return (token_fingerprint or "").partition(".")[2] == self.erased
+
+    @property
+    def _rules_fingerprint(self) -> str:
         rules = self.rules
         parts = (
             STATE_GENERATION,
