@@ -1,7 +1,8 @@
-"""Declares the commands that look after the state and the installation: state."""
+"""Declares the commands that look after the state and the installation: state, support-bundle."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -60,3 +61,27 @@ def state_migrate(
     from connector.cli import state as command
 
     exit_with(lambda: command.migrate(config, to))
+
+
+@app.command("support-bundle")
+def support_bundle(
+    config: ConfigOption,
+    to: Annotated[
+        Path | None,
+        typer.Option("--to", metavar="FILE", help="The .tar.gz to write; default: here."),
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            "--log",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="A log whose end is added, scrubbed; for example of `journalctl -u gcal-salesloft -o cat`.",
+        ),
+    ] = None,
+) -> None:
+    """Write a redacted archive for a ticket: versions, settings, state, reasons; no text, address or secret."""
+    from connector.cli import support_bundle as command
+
+    exit_with(lambda: asyncio.run(command.run(config, to, log)))

@@ -7,8 +7,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import stamina.instrumentation
-
 from connector.app.doctor import DoctorReport, check_mistakes, examine
 from connector.cli.exits import MISCONFIGURED, OK, REFUSED, UNFINISHED, USAGE
 from connector.domain.errors import ConfigurationInvalid
@@ -34,7 +32,6 @@ async def run(config: Path, *, user: str | None, as_json: bool) -> int:
         )
         return USAGE
     configure_logging(settings.process.log_format)
-    stamina.instrumentation.set_on_retry_hooks(())  # what comes of it is a check, not a log line
     async for check in examine(config, settings, report, only=user):
         if not as_json:
             _print(check)
