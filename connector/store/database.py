@@ -182,7 +182,8 @@ def open_reader(path: Path) -> Database:
         )
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            check_ours(connection, path)
+            # A daemon that holds it looked through it at its start: not again for each look at a large state.
+            check_ours(connection, path, looked_through=is_locked(path))
             is_older = schema_version(connection) != migrations.HEAD
         except BaseException:
             connection.close()
@@ -271,7 +272,7 @@ def _connect(name: str) -> sqlite3.Connection:
     )
 
 
-def check_ours(connection: sqlite3.Connection, path: Path) -> None:
+def check_ours(connection: sqlite3.Connection, path: Path, *, looked_through: bool = False) -> None:
     """Refuse what is not ours, newer than we are, or damaged, before anything is written."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if not tables:
@@ -286,6 +287,8 @@ def check_ours(connection: sqlite3.Connection, path: Path) -> None:
             f"state {path}: was written by a newer gcal-salesloft (schema {row and row[0]}, this"
             f" one knows up to {migrations.HEAD}); upgrade, or restore a backup of before"
         )
+    if looked_through:
+        return
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StateUnusable(

@@ -38,9 +38,10 @@ def reclaim_step(connection: sqlite3.Connection) -> bool:
     free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
     if free <= KEPT_FREE_PAGES:
         return False
-    step = min(STEP_PAGES, free - KEPT_FREE_PAGES)
-    connection.execute(f"PRAGMA incremental_vacuum({step})").fetchall()
-    return free - step > KEPT_FREE_PAGES
+    for _ in range(min(STEP_PAGES, free - KEPT_FREE_PAGES)):
+        # Page by page: SQLite frees one a step of the statement, and Python's driver makes one step only.
+        connection.execute("PRAGMA incremental_vacuum(1)")
+    return free - STEP_PAGES > KEPT_FREE_PAGES
 
 
 def checkpoint(path: Path) -> bool:

@@ -75,7 +75,7 @@ async def test_nothing_planted_is_in_it(office: Office) -> None:
     credentials = json.loads((office.config / "users/pam.json").read_text())
     log.write_text(
         f"2026-11-25 [error    ] calendar_parked      user=pam message='pam: event {event} of pam@example.com'\n"
-        f'title="Zanzibar pitch" Authorization: Bearer {KEY} ya29.sim-0123456789abcdef0123 at https://zanzibar.example.org/x\n'
+        f'title="Zanzibar pitch" Authorization: Bearer {KEY} ya29.sim-0123 at https://zanzibar.example.org/x\n'
         + json.dumps({"event": "x", "user": "pam", "message": f"guid {guid_of('pam')} 'Zanzibar'"})
         + f"\nrefresh_token={credentials['refresh_token']} client_secret={credentials['client_secret']}\n"
     )
