@@ -22,7 +22,7 @@ _BEARER = re.compile(
 _SPOKEN = re.compile(r"\b(\w+)=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")")
 _NAMED = re.compile(r"\b(event_id|event|series|uid|i_cal_uid|id|meeting)([=: ]+)([\w@.-]{5,})")
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|«[^»]*»|“[^”]*”|„[^“]*“")
-_OPAQUE = re.compile(r"\b(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{16,}")
+_OPAQUE = re.compile(r"\b(?=[\w+/-]*\d)(?=[\w+/-]*[A-Za-z])[\w+/-]{16,}={0,2}")
 _DOMAIN = re.compile(
     r"\b(?:[a-z0-9-]+\.)+(?!py\b|db\b|toml\b|json\b|key\b|log\b|service\b)[a-z]{2,}\b",
     re.IGNORECASE,

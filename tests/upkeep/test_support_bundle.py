@@ -96,6 +96,8 @@ async def test_nothing_planted_is_in_it(office: Office) -> None:
     ):
         assert withheld not in everything, withheld
     assert "calendar_parked" in files["log.txt"]
+    [calendar] = json.loads(files["state.json"])["calendars"]
+    assert f"user={calendar['user']} " in files["log.txt"]
 
 
 async def test_it_tells_what_helps(office: Office) -> None:
