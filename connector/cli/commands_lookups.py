@@ -1,4 +1,4 @@
-"""Declares the commands that answer questions and change nothing: status."""
+"""Declares the commands that answer questions and change nothing: status, doctor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import typer
 
 from connector.cli.exits import exit_with
-from connector.cli.options import ConfigOption, JsonOption
+from connector.cli.options import ConfigOption, JsonOption, UserOption
 
 app = typer.Typer()
 
@@ -21,3 +21,11 @@ def status(
     from connector.cli import status as command
 
     exit_with(lambda: asyncio.run(command.run(config, as_json=as_json)))
+
+
+@app.command()
+def doctor(config: ConfigOption, user: UserOption = None, as_json: JsonOption = False) -> None:
+    """Check the real connections one by one, each with its evidence and its remedy. Works beside the daemon."""
+    from connector.cli import doctor as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user=user, as_json=as_json)))

@@ -8,9 +8,10 @@ as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's value
 
 from __future__ import annotations
 
-from connector.google.auth import READ_SCOPE, TokenSource
+from connector.google.auth import READ_SCOPE, WRITE_SCOPE, TokenSource
 from connector.google.calendar import GoogleCalendar
 from connector.google.limiter import Priority, RequestLimiter
+from connector.google.probe import CalendarSeen, probe_calendar
 from connector.google.refresh import RefreshPool
 from connector.google.requests import ApiRequest, CalendarRequests, quota_user
 from connector.google.retry import RetryPolicy
@@ -18,8 +19,10 @@ from connector.google.transport import GoogleTransport, make_session
 
 __all__ = [
     "READ_SCOPE",
+    "WRITE_SCOPE",
     "ApiRequest",
     "CalendarRequests",
+    "CalendarSeen",
     "GoogleCalendar",
     "GoogleTransport",
     "Priority",
@@ -28,5 +31,6 @@ __all__ = [
     "RetryPolicy",
     "TokenSource",
     "make_session",
+    "probe_calendar",
     "quota_user",
 ]

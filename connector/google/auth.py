@@ -7,11 +7,13 @@ Changed credentials are a new `TokenSource`.
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 from google.auth.exceptions import GoogleAuthError
@@ -23,6 +25,8 @@ from connector.google.refresh import RefreshPool, TokenRefused, TokenUnreachable
 from connector.google.token_errors import token_error, token_parked
 
 READ_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
+WRITE_SCOPE = "https://www.googleapis.com/auth/calendar.events"
+"""For bookings; asked for in a token of its own."""
 RENEW_SECONDS = 300.0
 """With less left, a token is renewed while it still serves."""
 WAIT_SECONDS = 60.0
@@ -81,6 +85,11 @@ class TokenSource:
         if now >= token.renew_at and now >= self._not_before:
             self._refresh()
         return token.text
+
+    @property
+    def granted_scopes(self) -> frozenset[str] | None:
+        """What the last token answer of an authorised user said was granted; None where it did not say."""
+        return self._mint.granted_scopes
 
     def reject(self, token: str) -> None:
         """Google answered 401 to this token: the next `token()` gets a new one. Of an older token nothing follows."""
@@ -168,6 +177,7 @@ class _Mint:
         self._subject = subject
         self._scopes = scopes
         self._credentials: Any = None
+        self.granted_scopes: frozenset[str] | None = None
 
     def __call__(self, transport: Any) -> tuple[str, float]:
         """The token and the seconds that it lasts."""
@@ -178,13 +188,20 @@ class _Mint:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 # Not chained: such errors may quote the key.
                 raise _CredentialsUnusable(type(error).__name__) from None
-        self._credentials.refresh(transport)
+        # google-auth keeps what was granted only where scopes were asked for by name.
+        self._credentials.refresh(partial(self._overheard, transport))
         expiry: datetime | None = self._credentials.expiry
         if expiry is None:
             return str(self._credentials.token), ASSUMED_LIFETIME_SECONDS
         # google-auth's times are naive and in UTC.
         left = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()
         return str(self._credentials.token), max(left, 0.0)
+
+    def _overheard(self, transport: Any, *args: Any, **kwargs: Any) -> Any:
+        response = transport(*args, **kwargs)
+        scope = json.loads(response.data).get("scope")
+        self.granted_scopes = frozenset(scope.split()) if isinstance(scope, str) else None
+        return response
 
     def _load(self) -> Any:
         if self._kind == "service_account":

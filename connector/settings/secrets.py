@@ -89,7 +89,7 @@ def _check_mode(path: Path, where: str, mode: int, env: Mapping[str, str]) -> No
     elif mode & _OTHERS:
         raise SecretRefused(
             f"{where} with mode {mode:04o}, open to other accounts",
-            "a file that only its owner can read: chmod 600",
+            f"a file that only its owner can read: run `chmod 600 {where}`",
         )
 
 

@@ -144,17 +144,19 @@ def open_database(path: Path) -> Database:
             f"state {path}: its folder cannot be made ({error.strerror}); create it, owned by"
             f" the user that runs gcal-salesloft"
         ) from error
-    with _umask(0o077), _unusable(path):
+    with _umask(0o077), unusable(path):
         connection = _connect(str(path))
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            _check(connection, path)
+            check_ours(connection, path)
+            # Of a new file only; an older one gets it from `state restore`, and reuses its free pages until then.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(
                 "PRAGMA secure_delete = ON"
             )  # what was withheld since leaves the file
-            _migrate(connection)
+            migrate(connection)
             # Only a write tells that it can be written: in WAL mode a lock is given on a read-only file, too.
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE alembic_version SET version_num = version_num")
@@ -171,7 +173,7 @@ def open_reader(path: Path) -> Database:
         raise StateUnusable(
             f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
         )
-    with _unusable(path):
+    with unusable(path):
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro",
             uri=True,
@@ -180,8 +182,9 @@ def open_reader(path: Path) -> Database:
         )
         try:
             connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-            _check(connection, path)
-            is_older = _version(connection) != migrations.HEAD
+            # A daemon that holds it looked through it at its start: not again for each look at a large state.
+            check_ours(connection, path, looked_through=is_locked(path))
+            is_older = schema_version(connection) != migrations.HEAD
         except BaseException:
             connection.close()
             raise
@@ -196,7 +199,7 @@ def open_copy(path: Path | None) -> Database:
     """A copy of the state in memory, for dry runs: whatever is written to it, the file stays as it is."""
     memory = _connect(":memory:")
     if path is not None and path.exists():
-        with _unusable(path):
+        with unusable(path):
             log = path.with_name(path.name + "-wal")
             if not log.exists():
                 # Nobody has the file open: read it as it lies, touching nothing beside it.
@@ -209,8 +212,8 @@ def open_copy(path: Path | None) -> Database:
                     shutil.copy(path, private)
                     shutil.copy(log, private)
                     _copy(Path(private) / path.name, memory, "mode=rw")
-            _check(memory, path)
-    _migrate(memory)
+            check_ours(memory, path)
+    migrate(memory)
     return Database(memory, "in memory")
 
 
@@ -269,7 +272,7 @@ def _connect(name: str) -> sqlite3.Connection:
     )
 
 
-def _check(connection: sqlite3.Connection, path: Path) -> None:
+def check_ours(connection: sqlite3.Connection, path: Path, *, looked_through: bool = False) -> None:
     """Refuse what is not ours, newer than we are, or damaged, before anything is written."""
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
     if not tables:
@@ -284,6 +287,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             f"state {path}: was written by a newer gcal-salesloft (schema {row and row[0]}, this"
             f" one knows up to {migrations.HEAD}); upgrade, or restore a backup of before"
         )
+    if looked_through:
+        return
     verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     if verdict != "ok":
         raise StateUnusable(
@@ -292,7 +297,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _version(connection: sqlite3.Connection) -> str | None:
+def schema_version(connection: sqlite3.Connection) -> str | None:
     """The schema's; None of an empty file."""
     tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'alembic_version'")
     if not tables.fetchone():
@@ -301,8 +306,8 @@ def _version(connection: sqlite3.Connection) -> str | None:
     return str(row[0]) if row else None
 
 
-def _migrate(connection: sqlite3.Connection) -> None:
-    if _version(connection) == migrations.HEAD:
+def migrate(connection: sqlite3.Connection) -> None:
+    if schema_version(connection) == migrations.HEAD:
         return
     from connector.store.upgrade import upgrade  # loads alembic: only where there is work for it
 
@@ -310,7 +315,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 @contextlib.contextmanager
-def _unusable(path: Path) -> Iterator[None]:
+def unusable(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

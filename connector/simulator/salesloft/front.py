@@ -10,6 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -78,6 +79,7 @@ class FrontDesk:
         visit = request.get(VISIT)
         if visit is not None:
             response.headers["x-request-id"] = visit.request_id
+            response.headers["Date"] = format_datetime(self.world.now(), usegmt=True)
             response.headers.update(visit.headers)
 
     async def _admit(self, visit: Visit, handler: Handler) -> web.StreamResponse:

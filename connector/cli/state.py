@@ -1,0 +1,124 @@
+"""`gcal-salesloft state`: back up, restore and check what the connector remembers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+from connector.app import state_file
+from connector.cli.exits import OK, UNFINISHED
+from connector.domain.errors import StateUnusable
+from connector.settings.files import load_settings
+from connector.store.backup import restore_backup, row_counts, write_backup
+from connector.store.database import unusable
+from connector.store.integrity import StateCheck, check_state
+
+
+def backup(config: Path, target: Path, *, force: bool) -> int:
+    done = write_backup(state_file(load_settings(config)), target, force=force)
+    print(  # noqa: T201  # the command's answer
+        f"{done.file}: {_size(done.size)}, schema {done.schema}, {done.rows.get('calendars', 0)} calendars,"
+        f" {done.rows.get('occurrences', 0)} occurrences; checked, and every row is there"
+    )
+    return OK
+
+
+def restore(config: Path, source: Path) -> int:
+    path = state_file(load_settings(config))
+    done = restore_backup(source, path, datetime.now(UTC))
+    lines = [
+        f"{path}: restored from {source}: {done.calendars} calendars, {done.occurrences} occurrences"
+    ]
+    if done.kept is not None:
+        lines.append(f"the state of before is kept as {done.kept}; delete it when all is well")
+    lines.append(
+        "the next `gcal-salesloft run` lists every calendar in full and compares it with what Salesloft holds by now;"
+        " only what differs is sent"
+    )
+    if done.dropped or done.jobs or done.dead_letters:
+        lines.append(
+            f"not resent from the backup, as it may be stale: {done.dropped} waiting rows, {done.jobs} bulk jobs,"
+            f" {done.dead_letters} refusals; what of it is still true is found again"
+        )
+    print("\n".join(lines))  # noqa: T201  # the command's answer
+    if done.kept is not None and not done.decisions_kept:
+        print(  # noqa: T201  # the user's answer
+            "gcal-salesloft: the replaced state could not be read: erasures, departures and pauses that were decided"
+            " after the backup are not in it; repeat `erase`, `offboard` and `pause` for those before you start",
+            file=sys.stderr,
+        )
+    return OK
+
+
+def check(config: Path, *, as_json: bool) -> int:
+    path = state_file(load_settings(config))
+    if not path.exists():
+        raise StateUnusable(
+            f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
+        )
+    with unusable(path), contextlib.closing(_reader(path)) as connection:
+        connection.execute("BEGIN")
+        checks = check_state(connection)
+        rows = row_counts(connection) if checks[0].ok else {}
+        free = connection.execute("PRAGMA freelist_count").fetchone()[0] if rows else 0
+        page = connection.execute("PRAGMA page_size").fetchone()[0] if rows else 0
+    log = path.with_name(path.name + "-wal")
+    sizes = {
+        "file": path.stat().st_size,
+        "log": log.stat().st_size if log.exists() else 0,
+        "free": free * page,
+    }
+    if as_json:
+        answer = {
+            "state": str(path),
+            "ok": all(one.ok for one in checks),
+            "checks": [asdict(one) for one in checks],
+            "bytes": sizes,
+            "rows": rows,
+        }
+        print(json.dumps(answer, indent=2))  # noqa: T201  # the command's answer
+    else:
+        _print(path, checks, sizes, rows)
+    return OK if all(one.ok for one in checks) else UNFINISHED
+
+
+def migrate(config: Path, url: str) -> int:
+    """PostgreSQL comes with a later version; say so before anybody stops a daemon for it."""
+    state_file(load_settings(config))
+    scheme = url.partition(":")[0] if "://" in url else "this kind of address"
+    print(  # noqa: T201  # the user's answer
+        f"gcal-salesloft: moving the state to {scheme} comes with a later version; this one keeps its state in SQLite."
+        " Nothing was changed. To move it to another machine: `state backup` here, `state restore` there",
+        file=sys.stderr,
+    )
+    return UNFINISHED
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode=ro"
+    return sqlite3.connect(uri, uri=True, isolation_level=None)
+
+
+def _print(
+    path: Path, checks: list[StateCheck], sizes: dict[str, int], rows: dict[str, int]
+) -> None:
+    for one in checks:
+        print(f"{'ok     ' if one.ok else 'FAILED '} {one.name}: {one.evidence}")  # noqa: T201
+        if one.remedy:
+            print(f"        → {one.remedy}")  # noqa: T201  # the command's answer
+    print(  # noqa: T201  # the command's answer
+        f"{path}: {_size(sizes['file'])}, log {_size(sizes['log'])}, {_size(sizes['free'])} of it free"
+    )
+    counted = ", ".join(f"{name} {count}" for name, count in rows.items() if count)
+    if counted:
+        print(f"rows: {counted}")  # noqa: T201  # the command's answer
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
