@@ -64,6 +64,8 @@ class Cycle:
     compared: bool = False
     hold: Hold | None = None
     """How much a full reading may cancel for mere absence; None: a human released it."""
+    credentials: str | None = None
+    """A one-way name of the consent that served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,9 @@ class Committed:
 
 def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
     """Decide on every finding and store what follows, with the token."""
+    if _is_disconnected(connection, cycle.calendar):
+        # Salesloft said so while Google was being read: nothing more is to be sent, and the token stays behind.
+        return Committed(0, 0, 0, 0, 0)
     for known in cycle.adopted:
         remember(connection, cycle.calendar, known)
     decisions, unchanged = _decide_all(connection, cycle)
@@ -100,6 +105,13 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
         set_aside=len(cycle.malformed),
         held=held,
     )
+
+
+def _is_disconnected(connection: sqlite3.Connection, calendar: int) -> bool:
+    row = connection.execute(
+        "SELECT disconnected_ms FROM calendars WHERE id = ?", (calendar,)
+    ).fetchone()
+    return row is not None and row[0] is not None
 
 
 def _hold_implausible(
@@ -228,7 +240,11 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
                access_role = :role, listed_from = :from, listed_until = :until, last_success = :now,
                last_full = CASE WHEN :full THEN :now ELSE last_full END,
                compared = compared OR :compared,
-               parked_reason = NULL, parked_message = NULL, parked_since = NULL
+               parked_reason = NULL, parked_message = NULL, parked_since = NULL,
+               refusals = 0, refused_since = NULL, lost_ms = NULL,
+               credentials_since = CASE WHEN credentials IS :credentials THEN credentials_since
+                                        WHEN :credentials IS NOT NULL THEN :now END,
+               credentials = :credentials
            WHERE id = :calendar""",
         {
             "token": cycle.token,
@@ -241,5 +257,6 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
             "full": cycle.full,
             "compared": cycle.compared,
             "calendar": cycle.calendar,
+            "credentials": cycle.credentials,
         },
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
 
@@ -47,7 +47,11 @@ class CalendarReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A connected user. `source` names what the calendar is read from: calendar id and account."""
+    """A connected user. `source` names what the calendar is read from: calendar id and account.
+
+    `consent` is a one-way name of an authorised user's refresh token, None for a service account; `project` the Google
+    Cloud project, for messages. Refusals over `lost_after` mean that access is lost.
+    """
 
     name: UserName
     user_guid: UserGuid
@@ -57,6 +61,9 @@ class Seller:
     reader: CalendarReader
     source: str
     hold: Hold = DEFAULT_HOLD
+    lost_after: timedelta = timedelta(seconds=60)
+    consent: str | None = None
+    project: str = ""
 
     @property
     def token_fingerprint(self) -> str:
