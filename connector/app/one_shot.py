@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from connector.app.parts import Clock, Parts, assemble, now, state_file
+from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
+from connector.app.roster import LookedUp, connections_of, look_up_first
 from connector.domain.errors import (
     CredentialsRefused,
     RetryLater,
     UserParked,
 )
+from connector.domain.model import UserGuid
 from connector.engines.local import Calendar
 from connector.settings.model import Settings
-from connector.store import lock_state, open_copy, open_database
+from connector.store import Database, lock_state, open_copy, open_database
 from connector.store.dead_letters import DeadLetter
 from connector.store.state import Backlog
 from connector.sync.cycle import Report
@@ -40,7 +44,8 @@ async def run_once(
     """One full (`full`) or incremental reading of every calendar, everything delivered; `progress` is told how far."""
     path = state_file(settings)
     with lock_state(path):
-        async with assemble(settings, open_database(path), clock) as parts:
+        database, looked_up = await _opened(settings, open_database(path), stopping, clock)
+        async with assemble(looked_up.settings, database, clock) as parts:
             before = await parts.state.dead_letters()
             reports: list[Report] = []
             async with telling(progress, lambda: parts.progress(len(reports))):
@@ -50,7 +55,9 @@ async def run_once(
                     for team, delivery in parts.deliveries.items()
                 ]
                 await until_drained(draining, stopping)
-            summary = _summary(parts, reports, await parts.state.backlog(parts.ids))
+            if not stopping.is_set():
+                await _banners(parts, looked_up.settings, clock)
+            summary = _summary(parts, reports, await parts.state.backlog(parts.ids), looked_up)
             return replace(summary, refusals=await _refusals(parts, before))
 
 
@@ -65,7 +72,8 @@ async def run_dry(
 
     `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
     """
-    async with assemble(settings, open_copy(state_file(settings))) as parts:
+    database, looked_up = await _opened(settings, open_copy(state_file(settings)), stopping, now)
+    async with assemble(looked_up.settings, database) as parts:
         reports: list[Report] = []
         await _read_unless(stopping, parts, reports, full=full)
         names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
@@ -74,7 +82,41 @@ async def run_dry(
             rule = next((known.rule for known in rules if known.key == row.key), None)
             show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
         backlog = await parts.state.backlog(sorted(names))
-        return _summary(parts, reports, replace(backlog, pending=0))
+        return _summary(parts, reports, replace(backlog, pending=0), looked_up)
+
+
+async def _opened(
+    settings: Settings, database: Database, stopping: asyncio.Event, clock: Clock
+) -> tuple[Database, LookedUp]:
+    """The state, and who is to be served: as far as the files say, if stopped. Closed again if that fails."""
+    looking = asyncio.create_task(look_up_first(settings, database, clock), name="roster")
+    stopped = asyncio.create_task(stopping.wait(), name="stop")
+    try:
+        await asyncio.wait((looking, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if looking.done():
+            return database, looking.result()
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        return database, LookedUp(settings)
+    except BaseException:
+        looking.cancel()
+        await asyncio.gather(looking, return_exceptions=True)
+        database.close()
+        raise
+    finally:
+        stopped.cancel()
+
+
+async def _banners(parts: Parts, settings: Settings, clock: Clock) -> None:
+    """Show and take down what the readings concluded, of every team."""
+    guids: dict[str, set[UserGuid]] = defaultdict(set)
+    for user in settings.users:
+        guids[team_of(user)].add(user.salesloft.user_guid)
+    for team, of_team in guids.items():
+        connections = connections_of(
+            team, parts.clients[team], parts.state, partial(set, of_team), clock
+        )
+        await connections.round()
 
 
 async def _read_unless(
@@ -131,7 +173,9 @@ async def _refusals(parts: Parts, before: Sequence[DeadLetter]) -> tuple[Refused
     )
 
 
-def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summary:
+def _summary(
+    parts: Parts, reports: Sequence[Report], backlog: Backlog, looked_up: LookedUp
+) -> Summary:
     names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
     refusals = [
         str(delivery.tally.refusal)
@@ -139,6 +183,7 @@ def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summa
         if delivery.tally.refusal is not None
     ]
     refusals += [str(r.error) for r in reports if isinstance(r.error, CredentialsRefused)]
+    refusals += [str(looked_up.refused)] if looked_up.refused is not None else []
     return Summary(
         users=tuple(
             user_result(names[report.calendar], report)
@@ -148,7 +193,9 @@ def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summa
         refused=backlog.dead_letters,
         pending=backlog.pending,
         held=backlog.held,
-        points=parts.points,
+        points=parts.points + round(looked_up.points),
         key_refused=refusals[0] if refusals else None,
         nobody_served=bool(reports) and all(isinstance(r.error, UserParked) for r in reports),
+        not_served=tuple(map(str, looked_up.not_served)),
+        unknown=looked_up.unknown,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -112,8 +112,8 @@ async def assemble(
         to_salesloft = await stack.enter_async_context(salesloft.make_session())
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
-        clients = await _clients(settings, state, to_salesloft)
-        stack.push_async_callback(_keep_spent, clients)
+        clients = await clients_of(settings.users, state, to_salesloft)
+        stack.push_async_callback(keep_spent, clients)
         limiters = _limiters(settings)
         sellers: dict[str, HeldBySalesloft] = {}
         calendars: list[Calendar] = []
@@ -169,30 +169,30 @@ def team_of(user: UserSettings) -> str:
     return f"{user.salesloft.api_key.digest()}-{address}"
 
 
-async def _clients(
-    settings: Settings, state: State, session: aiohttp.ClientSession
+async def clients_of(
+    users: Sequence[UserSettings], state: State, session: aiohttp.ClientSession
 ) -> dict[str, salesloft.SalesloftClient]:
     """One client and one budget a team; of differing `points_per_minute` the smallest counts."""
     teams: dict[str, list[UserSettings]] = defaultdict(list)
-    for user in settings.users:
+    for user in users:
         teams[team_of(user)].append(user)
     clients = {}
     since = datetime.now(UTC) - timedelta(minutes=2)
-    for team, users in teams.items():
+    for team, members in teams.items():
         budget = salesloft.TeamBudget(
-            min(u.salesloft.points_per_minute for u in users),
-            reserve=max(u.salesloft.reserve for u in users),
+            min(u.salesloft.points_per_minute for u in members),
+            reserve=max(u.salesloft.reserve for u in members),
         )
         budget.restore(await state.spent(team, since, served=list(teams)))
         budget.keeper = partial(state.spend, team)
-        key = users[0].salesloft.api_key
+        key = members[0].salesloft.api_key
         clients[team] = salesloft.SalesloftClient(
-            session, users[0].salesloft.api_url, key.reveal, budget
+            session, members[0].salesloft.api_url, key.reveal, budget
         )
     return clients
 
 
-async def _keep_spent(clients: dict[str, salesloft.SalesloftClient]) -> None:
+async def keep_spent(clients: dict[str, salesloft.SalesloftClient]) -> None:
     """At the end, what the last answers told of costs."""
     for team, client in clients.items():
         try:
@@ -235,5 +235,8 @@ def _seller(
         future_days=user.sync.future_days,
         reader=google.GoogleCalendar(requests, transport),
         hold=Hold(user.sync.hold_share, user.sync.hold_minimum),
+        lost_after=user.google.lost_after,
+        consent=user.google.credentials.consent,
+        project=user.google.credentials.project,
         source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
     )

@@ -16,8 +16,9 @@ from pathlib import Path
 from connector.domain.errors import ConfigurationInvalid, ConfigurationMistake
 from connector.domain.model import UserGuid
 from connector.settings.layer import Layer, read_layer, reason
-from connector.settings.model import BrokenUser, ProcessSettings, Settings
+from connector.settings.model import BrokenUser, ProcessSettings, Settings, UserTemplate
 from connector.settings.process import misplaced, process_settings
+from connector.settings.roster import misplaced_mode, template_of
 from connector.settings.sources import Sources, read_sources
 from connector.settings.users import Origin, UserDraft, draft_of
 
@@ -32,6 +33,10 @@ class Reading:
     process: ProcessSettings
     drafts: tuple[UserDraft, ...] = ()
     fatal: tuple[ConfigurationMistake, ...] = ()
+    template: UserTemplate | None = None
+    """Set if users need no file."""
+    finds_users: bool = False
+    """connector.toml says so, be it with mistakes."""
 
     @property
     def mistakes(self) -> tuple[ConfigurationMistake, ...]:
@@ -47,14 +52,14 @@ def load_settings(path: Path, *, env: Mapping[str, str] = os.environ) -> Setting
     """
     reading = read_settings(path, env=env)
     users = tuple(draft.settings for draft in reading.drafts if draft.settings is not None)
-    if reading.fatal or not users:
+    if reading.fatal or not (users or reading.template):
         raise ConfigurationInvalid(reading.mistakes)
     broken = tuple(
         BrokenUser(draft.name, draft.file, draft.mistakes)
         for draft in reading.drafts
         if draft.settings is None
     )
-    return Settings(process=reading.process, users=users, broken=broken)
+    return Settings(reading.process, users, broken, reading.template)
 
 
 def check_all(
@@ -119,7 +124,9 @@ def _directory(path: Path, env: Mapping[str, str]) -> Reading:
     else:
         mistake = ConfigurationMistake(folder, "", "no user's file", "users/NAME.toml, one a user")
     reading = _reading(defaults if present else None, files, env)
-    return reading if files else replace(reading, fatal=(*reading.fatal, mistake))
+    if files or reading.finds_users:
+        return reading
+    return replace(reading, fatal=(*reading.fatal, mistake))
 
 
 def _users_files(folder: Path) -> Iterable[Path]:
@@ -141,8 +148,14 @@ def _reading(defaults: Path | None, files: list[Path], env: Mapping[str, str]) -
         of_process = origins[0].layer
     if of_process is None or base is not None:
         origins = [_without_process_tables(origin) for origin in origins]
+    origins = [_without_mode(origin) for origin in origins]
     drafts = _with_shared_guids([draft_of(origin, base) for origin in origins])
-    return Reading(process_settings(of_process, env), drafts, fatal)
+    finds_users = base is not None and base.layer.tables.roster.mode == "settings"
+    template = None
+    if base is not None and finds_users:
+        template, mistakes = template_of(base)
+        fatal = (*fatal, *mistakes)
+    return Reading(process_settings(of_process, env), drafts, fatal, template, finds_users)
 
 
 def _origin(file: Path, env: Mapping[str, str]) -> Origin:
@@ -155,6 +168,11 @@ def _without_process_tables(origin: Origin) -> Origin:
     if not layer.readable:
         return origin
     return replace(origin, layer=replace(layer, mistakes=(*layer.mistakes, *misplaced(layer))))
+
+
+def _without_mode(origin: Origin) -> Origin:
+    layer = origin.layer
+    return replace(origin, layer=replace(layer, mistakes=(*layer.mistakes, *misplaced_mode(layer))))
 
 
 def _with_shared_guids(drafts: list[UserDraft]) -> tuple[UserDraft, ...]:
