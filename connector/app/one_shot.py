@@ -48,15 +48,15 @@ async def run_once(
         async with assemble(looked_up.settings, database, clock) as parts:
             before = await parts.state.dead_letters()
             reports: list[Report] = []
-            async with telling(progress, lambda: parts.progress(len(reports))):
+            async with telling(progress, lambda: _progress(parts, len(reports), looked_up)):
                 await _read_unless(stopping, parts, reports, full=full)
                 draining = [
                     asyncio.create_task(delivery.drain(stopping), name=f"delivery {team}")
                     for team, delivery in parts.deliveries.items()
                 ]
                 await until_drained(draining, stopping)
-            if not stopping.is_set():
-                await _banners(parts, looked_up.settings, clock)
+                if not stopping.is_set():
+                    await _banners(parts, looked_up.settings, clock)
             summary = _summary(parts, reports, await parts.state.backlog(parts.ids), looked_up)
             return replace(summary, refusals=await _refusals(parts, before))
 
@@ -105,6 +105,11 @@ async def _opened(
         raise
     finally:
         stopped.cancel()
+
+
+async def _progress(parts: Parts, read: int, looked_up: LookedUp) -> Progress:
+    far = await parts.progress(read)
+    return replace(far, points=far.points + round(looked_up.points))
 
 
 async def _banners(parts: Parts, settings: Settings, clock: Clock) -> None:
