@@ -37,9 +37,7 @@ def set_roster(office: Office, text: str) -> None:
 
 def searches(office: Office) -> list[dict[str, Any]]:
     return [
-        dict(entry.body or {})
-        for entry in office.salesloft.log
-        if entry.route == "settings.search"
+        dict(entry.body or {}) for entry in office.salesloft.log if entry.route == "settings.search"
     ]
 
 
@@ -84,7 +82,11 @@ async def test_no_longer_external_stops_at_once_and_drops_what_waits(
     assert office.held("pam") == before
     assert sql(office, "SELECT count(*) FROM outbox") == [(0,)]
     (told,) = [entry for entry in logged if entry["event"] == "user_disconnected"]
-    assert (told["dropped"], told["dropped_cancellations"], told["in_bulk_job"]) == (WEEKLY + 1, 1, 0)
+    assert (told["dropped"], told["dropped_cancellations"], told["in_bulk_job"]) == (
+        WEEKLY + 1,
+        1,
+        0,
+    )
     logged.clear()
     # Said once; the state stays.
     assert (await office.once()).exit_status == 0
@@ -276,7 +278,9 @@ async def test_a_team_of_more_than_a_page(office: Office) -> None:
     """More users than one page holds, met in order of their ids: the last ones count too."""
     for number in range(230):
         email = f"seller{number}@example.com"
-        office.salesloft.add_user(KEY, email, guid=guid_of(f"seller{number}"), calendar_type="google")
+        office.salesloft.add_user(
+            KEY, email, guid=guid_of(f"seller{number}"), calendar_type="google"
+        )
     engage(office, "pam")
     without_files(office)
     summary = await office.once(full=True)
