@@ -165,7 +165,7 @@ async def test_a_user_whom_salesloft_does_not_know_is_served_from_the_file(
     office: Office, pam: Calendar, logged: list[dict[str, Any]]
 ) -> None:
     weekly(pam)
-    nobody = {"metadata": {}, "data": []}
+    nobody: dict[str, Any] = {"metadata": {}, "data": []}
     office.salesloft.faults.add(Fault("settings.search", status=200, body=nobody))
     assert (await office.once(full=True)).exit_status == 0
     assert events(logged).count("user_without_settings") == 1
