@@ -99,6 +99,11 @@ class Office:
             if entry.route == "events.upsert" and entry.body is not None
         ]
 
+    def told(self) -> int:
+        """How many requests Salesloft got so far that are no look-ups of settings or bookings."""
+        looks = ("settings.search", "meetings.list")
+        return sum(entry.route not in looks for entry in self.salesloft.log)
+
     def held(self, name: str) -> dict[tuple[str, str], StoredEvent]:
         """What Salesloft holds of a seller."""
         return self.salesloft.events(f"external_{guid_of(name)}")

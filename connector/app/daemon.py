@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from connector.app.membership import Membership
+from connector.app.opening import open_for
 from connector.app.parts import Parts, Team, assemble, state_file
 from connector.app.reload import Reloading, on_hangup
+from connector.app.roster import Rosters, connections_of, purge_gone
+from connector.domain.model import UserGuid, UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step
 from connector.observe.systemd import ServiceManager
-from connector.settings.model import Settings
+from connector.salesloft import SalesloftClient
+from connector.settings.model import Settings, UserSettings
 from connector.store import lock_state, open_database
+from connector.sync.connection import Connections
+from connector.sync.upkeep import keep_small
+
+LOOK_UP_FIRST_SECONDS = 10.0
+"""How long a start waits for Salesloft to say who is connected; then those are served who were the last time."""
+BANNERS_EVERY = 5.0
+UPKEEP_EVERY = timedelta(hours=1)
 
 
 async def run_daemon(
@@ -22,25 +35,44 @@ async def run_daemon(
     """Poll and deliver until `stopping`; 0. Changes of the files at `config` take effect meanwhile."""
     path = state_file(settings)
     with lock_state(path):
-        async with assemble(settings, open_database(path)) as parts:
-            await Service(parts, settings, config).run(stopping)
+        database, looked_up = await open_for(
+            settings, open_database(path), stopping, patience=LOOK_UP_FIRST_SECONDS
+        )
+        async with assemble(looked_up.settings, database) as parts:
+            service = Service(parts, settings, looked_up.settings.users, config)
+            await service.run(stopping)
     return 0
 
 
 class Service:
-    """The running daemon: the engine, who is served, and how a reload reaches them."""
+    """The running daemon: the engine, who is served, and what is done for each team again and again."""
 
-    def __init__(self, parts: Parts, settings: Settings, config: Path | None) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        settings: Settings,
+        served: tuple[UserSettings, ...],
+        config: Path | None,
+    ) -> None:
         self.parts = parts
+        self.settings = settings
         self._manager = ServiceManager()
+        self._stopping = asyncio.Event()
         self.engine = LocalEngine(
             parts.calendars, parts.cycle, parts.deliveries, parts.state, self._manager
         )
+        files = {user.name for user in settings.users}
+        self._fileless = {user.name: user for user in served if user.name not in files}
+        self.rosters = Rosters(lambda: self.settings, parts.state, parts.live_clients, parts.clock)
+        self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
         self.membership = Membership(parts, self.engine, self._rounds_of)
         self.reloading = Reloading(config, settings, self._become) if config is not None else None
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
+        self._stopping = stopping
+        await self._become(self.settings)
+        self.engine.rounds.every(UPKEEP_EVERY.total_seconds(), "upkeep", self._keep_up)
         if self.reloading is None:
             await self.engine.run(stopping)
             return
@@ -54,7 +86,66 @@ class Service:
             await asyncio.gather(reloading, return_exceptions=True)
 
     async def _become(self, settings: Settings) -> None:
-        await self.membership.become(settings.users)
+        """Serve whom these settings name, and whom Salesloft named besides."""
+        self.settings = settings
+        template = settings.template
+        if template is None:
+            self._fileless.clear()
+        await self.parts.keep_team(template.prototype if template is not None else None)
+        files = {user.name for user in settings.users} | {one.name for one in settings.broken}
+        guids = {user.salesloft.user_guid for user in settings.users}
+        found = [
+            user
+            for name, user in self._fileless.items()
+            if name not in files and user.salesloft.user_guid not in guids
+        ]
+        await self.membership.become([*settings.users, *found])
 
-    def _rounds_of(self, _: Team) -> Mapping[str, tuple[float, Step]]:
-        return {}
+    def _rounds_of(self, team: Team) -> Mapping[str, tuple[float, Step]]:
+        """What is done for one team, and how often."""
+        pause = self.rosters.teams().get(team.name)
+        polls = [user.sync.poll_interval.total_seconds() for user in team.users.values()]
+        banners = min(BANNERS_EVERY, *polls, BANNERS_EVERY)
+        connections = self._connections_of(team)
+        rounds: dict[str, tuple[float, Step]] = {"banners": (banners, connections.round)}
+        if pause is not None:
+            rounds["roster"] = (pause.total_seconds(), partial(self._look_up, team.name))
+        return rounds
+
+    async def _look_up(self, team: str) -> None:
+        """Ask Salesloft who is connected, and serve accordingly."""
+        served = await self.rosters.round(team)
+        template = self.settings.template
+        if template is not None and not served.failed:
+            files = {user.name for user in self.settings.users}
+            self._fileless = {user.name: user for user in served.users if user.name not in files}
+            await self._become(self.settings)
+        if served.transitions:
+            await self.membership.obey()
+
+    def _connections_of(self, team: Team) -> Connections:
+        """The banners of one team; anew for a team that went and came back with another client."""
+        client, known = self._connections.get(team.name, (None, None))
+        if known is None or client is not team.client:
+            guids = partial(self._guids, team.name)
+            known = connections_of(
+                team.name, team.client, self.parts.state, guids, self.parts.clock
+            )
+            self._connections[team.name] = (team.client, known)
+        return known
+
+    def _guids(self, team: str) -> set[UserGuid]:
+        known = self.parts.teams.get(team)
+        users = known.users.values() if known is not None else ()
+        return {user.salesloft.user_guid for user in users}
+
+    async def _keep_up(self) -> None:
+        """Keep the state small; forget who left long ago."""
+        clock, state = self.parts.clock, self.parts.state
+        await keep_small(state, state_file(self.settings), clock(), self._stopping)
+        users: dict[UserName, UserSettings] = {
+            name: served.settings for name, served in self.parts.served.items()
+        }
+        if users:
+            keep_for = max(user.roster.keep_state_for for user in users.values())
+            await purge_gone(state, keep_for, clock())

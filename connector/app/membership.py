@@ -57,10 +57,11 @@ class Membership:
         # All go before any comes: a name or a calendar may have passed from one to another.
         for name in (*gone, *changed):
             self._engine.drop((await self._parts.remove(name)).id)
-        self._drop_teams()
-        coming = {team_of(wanted[name]) for name in (*changed, *new)}
+        coming = {team_of(user) for user in wanted.values()}
         for name in (*changed, *new):
             await self._serve(wanted[name], coming, len(changed) + len(new))
+        for team in await self._parts.drop_empty_teams():
+            self._engine.drop_team(team)
         self._keep_rounds()
         for name in new:
             _log.info("user_added", user=name)
@@ -73,10 +74,6 @@ class Membership:
         served = await self._parts.add(user, coming)
         self._engine.serve_team(served.calendar.team, self._parts.delivery_of(served.calendar))
         self._engine.serve(served.calendar, within=together * SPREAD_SECONDS)
-
-    def _drop_teams(self) -> None:
-        for name in self._kinds.keys() - self._parts.teams.keys():
-            self._engine.drop_team(name)
 
     def _keep_rounds(self) -> None:
         """Every team has its rounds, at the pace that its users ask for; a team that is gone has none."""

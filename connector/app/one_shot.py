@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
-from connector.app.parts import Clock, Parts, assemble, now, state_file
+from connector.app.opening import open_for
+from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
+from connector.app.roster import LookedUp, connections_of
 from connector.domain.errors import (
     CredentialsRefused,
     RetryLater,
     UserParked,
 )
+from connector.domain.model import UserGuid
 from connector.engines.local import Calendar
 from connector.settings.model import Settings
 from connector.store import lock_state, open_copy, open_database
@@ -40,17 +45,20 @@ async def run_once(
     """One full (`full`) or incremental reading of every calendar, everything delivered; `progress` is told how far."""
     path = state_file(settings)
     with lock_state(path):
-        async with assemble(settings, open_database(path), clock) as parts:
+        database, looked_up = await open_for(settings, open_database(path), stopping, clock)
+        async with assemble(looked_up.settings, database, clock) as parts:
             before = await parts.state.dead_letters()
             reports: list[Report] = []
-            async with telling(progress, lambda: parts.progress(len(reports))):
+            async with telling(progress, lambda: _progress(parts, len(reports), looked_up)):
                 await _read_unless(stopping, parts, reports, full=full)
                 draining = [
                     asyncio.create_task(delivery.drain(stopping), name=f"delivery {team}")
                     for team, delivery in parts.deliveries.items()
                 ]
                 await until_drained(draining, stopping)
-            summary = _summary(parts, reports, await parts.state.backlog(parts.ids))
+                if not stopping.is_set():
+                    await _banners(parts, looked_up.settings, clock)
+            summary = _summary(parts, reports, await parts.state.backlog(parts.ids), looked_up)
             return replace(summary, refusals=await _refusals(parts, before))
 
 
@@ -65,7 +73,8 @@ async def run_dry(
 
     `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
     """
-    async with assemble(settings, open_copy(state_file(settings))) as parts:
+    database, looked_up = await open_for(settings, open_copy(state_file(settings)), stopping, now)
+    async with assemble(looked_up.settings, database) as parts:
         reports: list[Report] = []
         await _read_unless(stopping, parts, reports, full=full)
         names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
@@ -74,7 +83,24 @@ async def run_dry(
             rule = next((known.rule for known in rules if known.key == row.key), None)
             show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
         backlog = await parts.state.backlog(sorted(names))
-        return _summary(parts, reports, replace(backlog, pending=0))
+        return _summary(parts, reports, replace(backlog, pending=0), looked_up)
+
+
+async def _progress(parts: Parts, read: int, looked_up: LookedUp) -> Progress:
+    far = await parts.progress(read)
+    return replace(far, points=far.points + round(looked_up.points))
+
+
+async def _banners(parts: Parts, settings: Settings, clock: Clock) -> None:
+    """Show and take down what the readings concluded, of every team."""
+    guids: dict[str, set[UserGuid]] = defaultdict(set)
+    for user in settings.users:
+        guids[team_of(user)].add(user.salesloft.user_guid)
+    for team, of_team in guids.items():
+        connections = connections_of(
+            team, parts.clients[team], parts.state, partial(set, of_team), clock
+        )
+        await connections.round()
 
 
 async def _read_unless(
@@ -131,7 +157,9 @@ async def _refusals(parts: Parts, before: Sequence[DeadLetter]) -> tuple[Refused
     )
 
 
-def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summary:
+def _summary(
+    parts: Parts, reports: Sequence[Report], backlog: Backlog, looked_up: LookedUp
+) -> Summary:
     names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
     refusals = [
         str(delivery.tally.refusal)
@@ -139,6 +167,7 @@ def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summa
         if delivery.tally.refusal is not None
     ]
     refusals += [str(r.error) for r in reports if isinstance(r.error, CredentialsRefused)]
+    refusals += [str(looked_up.refused)] if looked_up.refused is not None else []
     return Summary(
         users=tuple(
             user_result(names[report.calendar], report)
@@ -148,7 +177,9 @@ def _summary(parts: Parts, reports: Sequence[Report], backlog: Backlog) -> Summa
         refused=backlog.dead_letters,
         pending=backlog.pending,
         held=backlog.held,
-        points=parts.points,
+        points=parts.points + round(looked_up.points),
         key_refused=refusals[0] if refusals else None,
         nobody_served=bool(reports) and all(isinstance(r.error, UserParked) for r in reports),
+        not_served=tuple(map(str, looked_up.not_served)),
+        unknown=looked_up.unknown,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -55,6 +56,8 @@ class Team:
     def agree(self) -> None:
         """Settle what users of one team may set differently: the smallest cap and the shortest interval count."""
         users = self.users.values()
+        if not users:
+            return
         self.client.budget.set_cap(
             min(user.salesloft.points_per_minute for user in users),
             reserve=max(user.salesloft.reserve for user in users),
@@ -89,12 +92,15 @@ class Parts:
         self.to_salesloft = to_salesloft
         self.pool = pool
         self.teams: dict[str, Team] = {}
+        self.live_clients: dict[str, salesloft.SalesloftClient] = {}
+        """By team, as they are at any moment: for those who keep hold of it."""
         self.limiters: dict[str, google.RequestLimiter] = {}
         self.served: dict[UserName, Served] = {}
         self.cycle = CalendarCycle(
             state, lambda seller: self.served[seller.name].held, clock, self._planned_anew
         )
         self._halted: set[int] = set()
+        self._kept: str | None = None
         self._gone: list[salesloft.SalesloftClient] = []
 
     @property
@@ -142,7 +148,7 @@ class Parts:
             await self.add(user, coming)
 
     async def add(self, user: UserSettings, coming: Collection[str] = ()) -> Served:
-        """Serve a user. Nobody of this name or calendar may be served already. `coming` are teams served soon."""
+        """Serve a user. Nobody of this name or calendar may be served already. `coming` are all teams served then."""
         row = await self.state.calendar(user.salesloft.user_guid, user.name)
         name = team_of(user)
         team = self.teams.get(name) or await self._new_team(name, user, coming)
@@ -191,7 +197,7 @@ class Parts:
             self.delivery_of(served.calendar).calendars.add(served.calendar.id)
 
     async def remove(self, name: UserName) -> Calendar:
-        """Serve a user no longer; a team without users goes too. What waits stays in the state."""
+        """Serve a user no longer. What waits stays in the state; a team without users stays for `drop_empty_teams`."""
         served = self.served.pop(name)
         team = self.teams[served.calendar.team]
         del team.users[name]
@@ -199,33 +205,37 @@ class Parts:
         if team.delivery.bulk is not None:
             guid = served.settings.salesloft.user_guid
             team.delivery.bulk.names.pop(calendar_id_of(guid), None)
-        if team.users:
-            team.agree()
-        else:
-            del self.teams[team.name]
-            self._gone.append(team.client)
-            await _keep_spent(team)
+        team.agree()
         await served.tokens.close()
         return served.calendar
+
+    async def drop_empty_teams(self) -> list[str]:
+        """Let go of teams that nobody belongs to any more; gives their names."""
+        empty = [t for t in self.teams.values() if not t.users and t.name != self._kept]
+        for team in empty:
+            del self.teams[team.name], self.live_clients[team.name]
+            self._gone.append(team.client)
+            await keep_spent({team.name: team.client})
+        return [team.name for team in empty]
+
+    async def keep_team(self, prototype: UserSettings | None) -> None:
+        """Have the team of this user, served or not: its roster finds users without a file. None: no such team."""
+        name = None if prototype is None else team_of(prototype)
+        self._kept = name
+        if prototype is not None and name is not None and name not in self.teams:
+            await self._new_team(name, prototype, ())
 
     async def close(self) -> None:
         """Give up renewals, and keep what the last answers told of costs."""
         for served in self.served.values():
             await served.tokens.close()
-        for team in self.teams.values():
-            await _keep_spent(team)
+        await keep_spent(self.clients)
 
     async def _new_team(self, name: str, user: UserSettings, coming: Collection[str]) -> Team:
-        """What teams spent that are not served any more counts too: the same one's, under the key that it had."""
-        budget = salesloft.TeamBudget(user.salesloft.points_per_minute)
-        since = datetime.now(UTC) - timedelta(minutes=2)
-        budget.restore(await self.state.spent(name, since, served=[*self.teams, *coming, name]))
-        budget.keeper = partial(self.state.spend, name)
-        client = salesloft.SalesloftClient(
-            self.to_salesloft, user.salesloft.api_url, user.salesloft.api_key.reveal, budget
-        )
+        teams = [*(coming or self.teams), name]
+        client = await client_of(name, [user], self.state, self.to_salesloft, teams)
         team = Team(name, client, _delivery(name, user, client, self.state, self.clock))
-        self.teams[name] = team
+        self.teams[name], self.live_clients[name] = team, client
         return team
 
     def _limiter(self, user: UserSettings) -> google.RequestLimiter:
@@ -305,12 +315,48 @@ def team_of(user: UserSettings) -> str:
     return f"{user.salesloft.api_key.digest()}-{address}"
 
 
-async def _keep_spent(team: Team) -> None:
+async def client_of(
+    team: str,
+    users: Sequence[UserSettings],
+    state: State,
+    session: aiohttp.ClientSession,
+    teams: Collection[str],
+) -> salesloft.SalesloftClient:
+    """The client and the budget of one team; of differing `points_per_minute` the smallest counts.
+
+    What teams spent that are none of `teams` counts too: the same team's, under the key that it had before.
+    """
+    budget = salesloft.TeamBudget(
+        min(user.salesloft.points_per_minute for user in users),
+        reserve=max(user.salesloft.reserve for user in users),
+    )
+    since = datetime.now(UTC) - timedelta(minutes=2)
+    budget.restore(await state.spent(team, since, served=list(teams)))
+    budget.keeper = partial(state.spend, team)
+    first = users[0].salesloft
+    return salesloft.SalesloftClient(session, first.api_url, first.api_key.reveal, budget)
+
+
+async def clients_of(
+    users: Sequence[UserSettings], state: State, session: aiohttp.ClientSession
+) -> dict[str, salesloft.SalesloftClient]:
+    """One client a team, of all teams of these users."""
+    teams: dict[str, list[UserSettings]] = defaultdict(list)
+    for user in users:
+        teams[team_of(user)].append(user)
+    return {
+        team: await client_of(team, members, state, session, list(teams))
+        for team, members in teams.items()
+    }
+
+
+async def keep_spent(clients: Mapping[str, salesloft.SalesloftClient]) -> None:
     """At the end, what the last answers told of costs."""
-    try:
-        await team.client.budget.keep()
-    except RetryLater as later:
-        _log.warning("state_busy", team=team.name, message=str(later))
+    for team, client in clients.items():
+        try:
+            await client.budget.keep()
+        except RetryLater as later:
+            _log.warning("state_busy", team=team, message=str(later))
 
 
 def project_of(user: UserSettings) -> str:
@@ -338,5 +384,8 @@ def _seller(
         future_days=user.sync.future_days,
         reader=google.GoogleCalendar(requests, transport),
         hold=Hold(user.sync.hold_share, user.sync.hold_minimum),
+        lost_after=user.google.lost_after,
+        consent=user.google.credentials.consent,
+        project=user.google.credentials.project,
         source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
     )

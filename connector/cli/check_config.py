@@ -20,6 +20,11 @@ def run(path: Path) -> int:
         for draft in reading.drafts:
             if draft.settings is not None:
                 typer.echo(f"ok  {draft.name}  {draft.file}")
+        if reading.template is not None:
+            file = reading.template.prototype.file
+            typer.echo(
+                f'ok  users without a file, whom Salesloft names ([roster] mode "settings")  {file}'
+            )
     if not reading.mistakes:
         return 0
     headline = str(ConfigurationInvalid(reading.mistakes)).partition("\n")[0]

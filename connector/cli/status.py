@@ -16,7 +16,11 @@ from connector.store import CalendarState, State, open_reader
 
 @dataclass(frozen=True, slots=True)
 class UserStatus:
-    """One user's line. Times are ISO 8601 in UTC; ages are seconds. `connection` is `ok` or why it is parked."""
+    """One user's line. Times are ISO 8601 in UTC; ages are seconds.
+
+    `connection` is `ok`, why it is parked, `left`, `not_external` or `paused`, since `connection_since`; `lost_since`:
+    access is lost for good as far as evidence goes; `banner`: Salesloft shows the user that the connection failed.
+    """
 
     user: str
     connection: str
@@ -30,6 +34,10 @@ class UserStatus:
     dead_letters: int
     set_aside: int
     message: str | None
+    connection_since: str | None = None
+    lost_since: str | None = None
+    banner: bool = False
+    calendar_type: str | None = None
 
 
 async def run(config: Path, *, as_json: bool) -> int:
@@ -64,6 +72,14 @@ async def _statuses(settings: Settings, state: State) -> list[UserStatus]:
         await _status(user.name, rows.get(user.salesloft.user_guid), state, now)
         for user in settings.users
     ]
+    if settings.template is not None:  # users need no file: the state knows them
+        named = {user.salesloft.user_guid for user in settings.users}
+        broken_names = {broken.name for broken in settings.broken}
+        found += [
+            await _status(row.name, row, state, now)
+            for guid, row in rows.items()
+            if guid not in named and row.settings_id and row.name not in broken_names
+        ]
     for broken in settings.broken:
         mistake = str(broken.mistakes[0])
         found.append(
@@ -77,9 +93,10 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         return UserStatus(name, "never read", None, None, None, 0, 0, None, 0, 0, 0, None)
     backlog = await state.backlog([row.id])
     oldest = await state.oldest_pending(row.id)
+    connection, since, message = _connection(row)
     return UserStatus(
         user=name,
-        connection=row.parked_reason.value if row.parked_reason else "ok",
+        connection=connection,
         last_sync=_iso(row.last_success),
         last_sync_age=_age(row.last_success, now),
         last_full_sync=_iso(row.last_full),
@@ -89,13 +106,43 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         held=backlog.held,
         dead_letters=backlog.dead_letters,
         set_aside=backlog.set_aside,
-        message=row.parked_message,
+        message=message,
+        connection_since=_iso(since),
+        lost_since=_iso(row.lost_since),
+        banner=row.banner_since is not None,
+        calendar_type=row.calendar_type,
     )
+
+
+def _connection(row: CalendarState) -> tuple[str, datetime | None, str | None]:
+    """How a user's connection stands, since when, and what to do."""
+    if row.left_at is not None:
+        return "left", row.left_at, None
+    if row.disconnected_since is not None:
+        message = (
+            f"calendar type in Salesloft is '{row.calendar_type}', not 'external': nothing is sent; the user chooses"
+            " the external calendar in Salesloft's calendar settings to be served again"
+        )
+        return "not_external", row.disconnected_since, message
+    if row.paused_since is not None:
+        return "paused", row.paused_since, "`gcal-salesloft resume` serves this user again"
+    if row.parked_reason is not None:
+        return row.parked_reason.value, row.parked_since, row.parked_message
+    return "ok", None, None
 
 
 def _print(user: UserStatus) -> None:
     age = "never" if user.last_sync_age is None else f"{user.last_sync_age} s ago"
-    parts = [f"{user.user}: {user.connection}", f"last sync {age}", f"{user.tracked} tracked"]
+    connection = f"{user.user}: {user.connection}"
+    if user.connection_since is not None:
+        connection += f" since {user.connection_since}"
+    parts = [connection]
+    if user.lost_since is not None:
+        shown = "banner shown" if user.banner else "banner not shown"
+        parts.append(f"access lost since {user.lost_since} ({shown} in Salesloft)")
+    elif user.banner:
+        parts.append("banner shown in Salesloft")
+    parts += [f"last sync {age}", f"{user.tracked} tracked"]
     waiting = f"{user.pending} waiting"
     if user.oldest_pending_age is not None:
         waiting += f" (oldest {user.oldest_pending_age} s)"

@@ -77,9 +77,10 @@ class ParkReason(StrEnum):
     """Why a user's calendar cannot be read, told apart by Google's evidence."""
 
     TOKEN_REVOKED = "token_revoked"  # noqa: S105  # invalid_grant: expired or revoked
+    CONSENT_EXPIRED = "consent_expired"  # as above, 7 days old: consent screen in Testing mode
     KEY_INVALID = "key_invalid"  # invalid JWT signature, invalid_client
     CLOCK_SKEWED = "clock_skewed"  # invalid JWT: not in a reasonable timeframe
-    SUBJECT_UNKNOWN = "subject_unknown"  # invalid email or user ID
+    SUBJECT_UNKNOWN = "subject_unknown"  # invalid email or user ID: unknown, or suspended
     DELEGATION_MISSING = "delegation_missing"  # unauthorized_client
     SCOPE_MISSING = "scope_missing"  # insufficientPermissions
     API_DISABLED = "api_disabled"  # accessNotConfigured, SERVICE_DISABLED

@@ -22,7 +22,7 @@ from google.oauth2.service_account import Credentials as ServiceCredentials
 
 from connector.domain.errors import ConnectorError, ParkReason, RetryLater
 from connector.google.refresh import RefreshPool, TokenRefused, TokenUnreachable
-from connector.google.token_errors import token_error, token_parked
+from connector.google.token_errors import Asked, token_error, token_parked
 
 READ_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
 WRITE_SCOPE = "https://www.googleapis.com/auth/calendar.events"
@@ -70,6 +70,7 @@ class TokenSource:
         self._mint = _Mint(info, kind, subject, scopes)
         self._pool = pool
         self._who = who
+        self._asked = Asked(kind == "service_account", str(info.get("client_id", "")), scopes)
         self._clock = clock
         self._token: _Token | None = None
         self._refreshing: asyncio.Task[_Token] | None = None
@@ -138,7 +139,7 @@ class TokenSource:
         try:
             text, lifetime = await self._pool.run(self._mint)
         except TokenRefused as error:
-            raise token_error(error.refusal, self._who) from None
+            raise token_error(error.refusal, self._who, self._asked) from None
         except TokenUnreachable as error:
             raise RetryLater(
                 f"{self._who}: Google's token endpoint could not be reached ({error}); it is tried again"

@@ -37,9 +37,17 @@ MEANINGS: tuple[tuple[str, str, ParkReason], ...] = (
 
 REMEDIES: dict[ParkReason, str] = {
     ParkReason.TOKEN_REVOKED: "let the user consent again and replace the credentials file",
-    ParkReason.KEY_INVALID: "replace the credentials file: its key or client is wrong or deleted",
+    ParkReason.CONSENT_EXPIRED: (
+        "publish the OAuth consent screen, let the user consent again and replace the credentials file"
+    ),
+    ParkReason.KEY_INVALID: (
+        "replace the credentials file: its key, account or client is wrong, withdrawn or deleted"
+    ),
     ParkReason.CLOCK_SKEWED: "set this machine's clock: Google finds the request outside of its time",
-    ParkReason.SUBJECT_UNKNOWN: "correct [google] subject: Google knows no such user",
+    ParkReason.SUBJECT_UNKNOWN: (
+        "Google knows no such user, or has suspended the account: correct [google] subject, or let the Workspace"
+        " administrator restore the user"
+    ),
     ParkReason.DELEGATION_MISSING: (
         "authorise the service account's client id for exactly this scope "
         "in the Workspace admin console"
@@ -77,7 +85,16 @@ def read_token_refusal(status: int, body: bytes, retry_after: float | None) -> T
     )
 
 
-def token_error(refusal: TokenRefusal, who: str) -> ConnectorError:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a token was asked for with: names for messages, none of them secret."""
+
+    service_account: bool
+    client_id: str = ""
+    scopes: tuple[str, ...] = ()
+
+
+def token_error(refusal: TokenRefusal, who: str, asked: Asked | None = None) -> ConnectorError:
     """The error for a refusal by the token endpoint. `who` names the user."""
     where = f"{who}: Google's token endpoint answered {refusal.status}"
     if _is_passing(refusal):
@@ -85,12 +102,30 @@ def token_error(refusal: TokenRefusal, who: str) -> ConnectorError:
     description = refusal.description.lower()
     for error, part, reason in MEANINGS:
         if refusal.error == error and part in description:
-            return token_parked(reason, f"{where} ({error})")
+            if asked is not None and asked.service_account and reason is ParkReason.TOKEN_REVOKED:
+                reason = (
+                    ParkReason.KEY_INVALID
+                )  # a service account has no consent that could be revoked
+            return token_parked(reason, f"{where} ({error})", asked)
     return token_parked(ParkReason.UNAUTHENTICATED, where)
 
 
-def token_parked(reason: ParkReason, where: str) -> UserParked:
-    return UserParked(f"{where}; {REMEDIES[reason]}", reason=reason)
+def token_parked(reason: ParkReason, where: str, asked: Asked | None = None) -> UserParked:
+    return UserParked(f"{where}; {_remedy(reason, asked)}", reason=reason)
+
+
+def _remedy(reason: ParkReason, asked: Asked | None) -> str:
+    if asked is None or not asked.scopes:
+        return REMEDIES[reason]
+    scopes = ",".join(asked.scopes)
+    if reason is ParkReason.DELEGATION_MISSING and asked.service_account and asked.client_id:
+        return (
+            f"{REMEDIES[reason]}: Security > Access and data control > API controls > Domain-wide delegation, client id"
+            f" {asked.client_id}, scope {scopes}; either the delegation or this scope was removed"
+        )
+    if reason is ParkReason.SCOPE_MISSING:
+        return f"{REMEDIES[reason]}: {scopes}"
+    return REMEDIES[reason]
 
 
 def _is_passing(refusal: TokenRefusal) -> bool:

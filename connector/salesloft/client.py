@@ -207,14 +207,19 @@ class SalesloftClient:
 
     async def search_settings(
         self,
-        user_guids: Sequence[UserGuid],
+        user_guids: Sequence[UserGuid] | None,
         updated_since: datetime | None = None,
         calendar_type: str | None = None,
         *,
         urgency: Urgency = Urgency.PROSPECT,
     ) -> list[MeetingSettings]:
-        """Meeting settings of users. Without `manage_team` a RequestRefused of status 403: the rest still works."""
-        filters: dict[str, Any] = {"user_guids": list(user_guids)}
+        """Meeting settings of these users, or of the whole team (None).
+
+        Without `manage_team` a RequestRefused of status 403: the rest still works.
+        """
+        filters: dict[str, Any] = {}
+        if user_guids is not None:
+            filters["user_guids"] = list(user_guids)
         if updated_since is not None:
             filters["updated_at"] = {"gte": _stamp(updated_since)}
         if calendar_type is not None:

@@ -16,8 +16,9 @@ from pathlib import Path
 from connector.domain.errors import ConfigurationInvalid, ConfigurationMistake
 from connector.domain.model import UserGuid
 from connector.settings.layer import Layer, read_layer, reason
-from connector.settings.model import BrokenUser, ProcessSettings, Settings
+from connector.settings.model import BrokenUser, ProcessSettings, Settings, UserTemplate
 from connector.settings.process import misplaced, process_settings
+from connector.settings.roster import misplaced_mode, template_of
 from connector.settings.sources import Sources, read_sources
 from connector.settings.users import Origin, UserDraft, draft_of
 
@@ -34,6 +35,10 @@ class Reading:
     fatal: tuple[ConfigurationMistake, ...] = ()
     files: frozenset[Path] = frozenset()
     """Everything that was read, or should have been: what changes there changes the settings."""
+    template: UserTemplate | None = None
+    """Set if users need no file."""
+    finds_users: bool = False
+    """connector.toml says so, be it with mistakes."""
 
     @property
     def mistakes(self) -> tuple[ConfigurationMistake, ...]:
@@ -49,7 +54,7 @@ def load_settings(path: Path, *, env: Mapping[str, str] = os.environ) -> Setting
     """
     reading = read_settings(path, env=env)
     settings = settings_of(reading)
-    if reading.fatal or not settings.users:
+    if reading.fatal or not (settings.users or settings.template):
         raise ConfigurationInvalid(reading.mistakes)
     return settings
 
@@ -64,6 +69,7 @@ def settings_of(reading: Reading) -> Settings:
             for draft in reading.drafts
             if draft.settings is None
         ),
+        template=reading.template,
     )
 
 
@@ -129,7 +135,9 @@ def _directory(path: Path, env: Mapping[str, str]) -> Reading:
     else:
         mistake = ConfigurationMistake(folder, "", "no user's file", "users/NAME.toml, one a user")
     reading = _reading(defaults if present else None, files, env)
-    return reading if files else replace(reading, fatal=(*reading.fatal, mistake))
+    if files or reading.finds_users:
+        return reading
+    return replace(reading, fatal=(*reading.fatal, mistake))
 
 
 def _users_files(folder: Path) -> Iterable[Path]:
@@ -151,10 +159,18 @@ def _reading(defaults: Path | None, files: list[Path], env: Mapping[str, str]) -
         of_process = origins[0].layer
     if of_process is None or base is not None:
         origins = [_without_process_tables(origin) for origin in origins]
+    origins = [_without_mode(origin) for origin in origins]
     drafts = _with_shared_guids([draft_of(origin, base) for origin in origins])
     read = [*(() if base is None else (base,)), *origins]
-    watched = {file for origin in read for file in (origin.layer.file, *origin.sources.files)}
-    return Reading(process_settings(of_process, env), drafts, fatal, frozenset(watched))
+    watched = frozenset(
+        file for origin in read for file in (origin.layer.file, *origin.sources.files)
+    )
+    finds_users = base is not None and base.layer.tables.roster.mode == "settings"
+    template = None
+    if base is not None and finds_users:
+        template, mistakes = template_of(base)
+        fatal = (*fatal, *mistakes)
+    return Reading(process_settings(of_process, env), drafts, fatal, watched, template, finds_users)
 
 
 def _origin(file: Path, env: Mapping[str, str]) -> Origin:
@@ -167,6 +183,11 @@ def _without_process_tables(origin: Origin) -> Origin:
     if not layer.readable:
         return origin
     return replace(origin, layer=replace(layer, mistakes=(*layer.mistakes, *misplaced(layer))))
+
+
+def _without_mode(origin: Origin) -> Origin:
+    layer = origin.layer
+    return replace(origin, layer=replace(layer, mistakes=(*layer.mistakes, *misplaced_mode(layer))))
 
 
 def _with_shared_guids(drafts: list[UserDraft]) -> tuple[UserDraft, ...]:

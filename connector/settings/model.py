@@ -66,6 +66,12 @@ class GoogleCredentials:
         return str(self.info.get(key, ""))
 
     @property
+    def consent(self) -> str | None:
+        """A one-way name of an authorised user's refresh token; None for a service account."""
+        token = self.info.get("refresh_token") if self.kind == "authorized_user" else None
+        return Secret(str(token)).digest() if token else None
+
+    @property
     def project(self) -> str:
         """What shares one quota: the project where it is named, else the client."""
         return str(
@@ -123,8 +129,11 @@ class BookingSettings:
 class RosterSettings:
     """The `[roster]` table: where it is learnt who is connected, and how often it is looked up."""
 
-    mode: Literal["files", "settings", "both"] = "files"
+    mode: Literal["files", "settings", "both"] = "both"
+    """files: they alone decide. both: files name the users, Salesloft confirms. settings: users need no file."""
     interval: timedelta = timedelta(seconds=60)
+    keep_state_for: timedelta = timedelta(hours=720)
+    """How long a calendar's state is kept after its user is no longer `external`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +171,21 @@ class BrokenUser:
 
 
 @dataclass(frozen=True, slots=True)
+class UserTemplate:
+    """`[roster] mode = "settings"`: what connector.toml says of every user, for those who have no file.
+
+    `prototype` lacks only name, GUID and subject; `domains_given`: `internal_domains` are connector.toml's own.
+    """
+
+    prototype: UserSettings
+    domains_given: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What one `--config` says. `users` are valid; `broken` are not."""
+    """What one `--config` says. `users` are valid; `broken` are not. With a `template`, users need no file."""
 
     process: ProcessSettings
     users: tuple[UserSettings, ...]
     broken: tuple[BrokenUser, ...] = ()
+    template: UserTemplate | None = None

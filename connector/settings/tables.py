@@ -142,6 +142,9 @@ class RosterTable(Table):
     interval: Annotated[timedelta, _duration(_SECOND, 24 * _HOUR)] | None = Field(
         default=None, description=_UP_TO_A_DAY
     )
+    keep_state_for: Annotated[timedelta, _duration(_HOUR, 87_600 * _HOUR)] | None = Field(
+        default=None, description='a duration from "1h" to "87600h", such as "720h" (30 days)'
+    )
 
 
 class StateTable(Table):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from connector.domain.connection import Evidence, after_refusal
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import SyncToken, UserGuid, UserName
@@ -94,19 +95,46 @@ def every_one(connection: sqlite3.Connection) -> list[CalendarState]:
     return [_to_calendar(row) for row in connection.execute(_CALENDARS)]
 
 
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """How a parked calendar stands: since when, and whether access counts as lost since this very refusal."""
+
+    since: datetime
+    lost_now: bool = False
+
+
 def park(
-    connection: sqlite3.Connection, calendar: int, reason: ParkReason, message: str, now: datetime
-) -> datetime:
-    """Remember that a calendar cannot be read; gives since when."""
+    connection: sqlite3.Connection,
+    calendar: int,
+    reason: ParkReason,
+    message: str,
+    now: datetime,
+    lost_after: timedelta,
+) -> Parked:
+    """Remember that a calendar cannot be read, and count what may mean that access is lost for good."""
+    row = connection.execute(
+        "SELECT refusals, refused_since, lost_ms FROM calendars WHERE id = ?", (calendar,)
+    ).fetchone()
+    before = Evidence(row[0], _moment(row[1]), _moment(row[2]))
+    after = after_refusal(before, reason, now, lost_after)
     connection.execute(
-        """UPDATE calendars SET parked_reason = ?, parked_message = ?,
-               parked_since = coalesce(parked_since, ?) WHERE id = ?""",
-        (reason.value, message, to_millis(now), calendar),
+        """UPDATE calendars SET parked_reason = ?, parked_message = ?, parked_since = coalesce(parked_since, ?),
+               refusals = ?, refused_since = ?, lost_ms = ? WHERE id = ?""",
+        (
+            reason.value,
+            message,
+            to_millis(now),
+            after.refusals,
+            to_millis(after.since) if after.since else None,
+            to_millis(after.lost_since) if after.lost_since else None,
+            calendar,
+        ),
     )
     row = connection.execute(
         "SELECT parked_since FROM calendars WHERE id = ?", (calendar,)
     ).fetchone()
-    return from_millis(row[0])
+    lost_now = after.lost_since is not None and before.lost_since is None
+    return Parked(from_millis(row[0]), lost_now)
 
 
 def pause(connection: sqlite3.Connection, calendar: int, now: datetime) -> None:

@@ -67,6 +67,8 @@ class Cycle:
     """The id of the full pass that a human asked for before this reading began; done if it is a full one."""
     hold: Hold | None = None
     """How much a full reading may cancel for mere absence; None: a human released it."""
+    credentials: str | None = None
+    """A one-way name of the consent that served."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,10 @@ class Committed:
 def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
     """Decide on every finding and store what follows, with the token.
 
-    A calendar whose user left since the reading began takes nothing in. Who was erased is read in here for the same
-    reason: a reading that began before an erasure cannot bring a person back.
+    A calendar whose user left, or is no longer connected in Salesloft, since the reading began takes nothing in. Who
+    was erased is read in here for the same reason: a reading that began before cannot bring a person back.
     """
-    if _has_left(connection, cycle.calendar):
+    if _is_over(connection, cycle.calendar):
         return Committed(0, 0, 0, 0, 0)
     cycle = replace(cycle, ground=replace(cycle.ground, erased=erased_people(connection)))
     for known in cycle.adopted:
@@ -112,8 +114,10 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
     )
 
 
-def _has_left(connection: sqlite3.Connection, calendar: int) -> bool:
-    row = connection.execute("SELECT left_ms FROM calendars WHERE id = ?", (calendar,)).fetchone()
+def _is_over(connection: sqlite3.Connection, calendar: int) -> bool:
+    row = connection.execute(
+        "SELECT coalesce(left_ms, disconnected_ms) FROM calendars WHERE id = ?", (calendar,)
+    ).fetchone()
     return row is not None and row[0] is not None
 
 
@@ -246,7 +250,11 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
                resync_done = CASE WHEN :full THEN coalesce(:passed, resync_done) ELSE resync_done END,
                resync_done_ms = CASE WHEN :full AND :passed IS NOT NULL AND :passed IS NOT resync_done
                    THEN :now ELSE resync_done_ms END,
-               parked_reason = NULL, parked_message = NULL, parked_since = NULL
+               parked_reason = NULL, parked_message = NULL, parked_since = NULL,
+               refusals = 0, refused_since = NULL, lost_ms = NULL,
+               credentials_since = CASE WHEN credentials IS :credentials THEN credentials_since
+                                        WHEN :credentials IS NOT NULL THEN :now END,
+               credentials = :credentials
            WHERE id = :calendar""",
         {
             "token": cycle.token,
@@ -260,5 +268,6 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
             "compared": cycle.compared,
             "passed": cycle.passed,
             "calendar": cycle.calendar,
+            "credentials": cycle.credentials,
         },
     )

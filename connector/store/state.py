@@ -80,11 +80,17 @@ class State:
         return await self._database.run(lambda c: commit_cycle(c, cycle))
 
     async def park(
-        self, calendar: int, reason: ParkReason, message: str, now: datetime
-    ) -> datetime:
-        """Remember that a calendar cannot be read; gives since when."""
-
-        return await self._database.run(lambda c: calendars.park(c, calendar, reason, message, now))
+        self,
+        calendar: int,
+        reason: ParkReason,
+        message: str,
+        now: datetime,
+        lost_after: timedelta,
+    ) -> calendars.Parked:
+        """Remember that a calendar cannot be read, and count what may mean that access is lost for good."""
+        return await self._database.run(
+            lambda c: calendars.park(c, calendar, reason, message, now, lost_after)
+        )
 
     async def forget_token(self, calendar: int) -> None:
         """Google no longer accepts the token: the next reading is a full one."""

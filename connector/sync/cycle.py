@@ -24,6 +24,7 @@ from connector.domain.plan import Ground, Known
 from connector.observe.log import get_logger
 from connector.store import CalendarState, State
 from connector.store.commit import Committed, Cycle
+from connector.sync.causes import explained
 from connector.sync.reading import Reading, read_changes, read_everything
 from connector.sync.resync import Resyncs, full_resync_is_due
 from connector.sync.seller import Seller
@@ -98,15 +99,7 @@ class CalendarCycle:
             self._committed(seller)
             return replace(report, time_zone=calendar.time_zone)
         except UserParked as parked:
-            since = await self._state.park(calendar.id, parked.reason, str(parked), self._clock())
-            if calendar.parked_reason != parked.reason:
-                _log.error(
-                    "calendar_parked",
-                    user=seller.name,
-                    reason=parked.reason.value,
-                    since=since.isoformat(),
-                    message=str(parked),
-                )
+            parked = await self._park(seller, calendar, parked)
             return Report(calendar.id, error=parked)
         except RetryLater as later:
             _log.warning("calendar_unread", user=seller.name, message=str(later))
@@ -142,6 +135,33 @@ class CalendarCycle:
             )
         return Report(calendar.id, unserved=True)
 
+    async def _park(
+        self, seller: Seller, calendar: CalendarState, parked: UserParked
+    ) -> UserParked:
+        """Keep why the calendar cannot be read, and conclude whether access is lost for good."""
+        now = self._clock()
+        served = calendar.credentials_since if calendar.credentials == seller.consent else None
+        parked = explained(parked, seller, served, calendar.parked_since, now)
+        stands = await self._state.park(
+            calendar.id, parked.reason, str(parked), now, seller.lost_after
+        )
+        if calendar.parked_reason != parked.reason:
+            _log.error(
+                "calendar_parked",
+                user=seller.name,
+                reason=parked.reason.value,
+                since=stands.since.isoformat(),
+                message=str(parked),
+            )
+        if stands.lost_now:
+            _log.error(
+                "access_lost",
+                user=seller.name,
+                reason=parked.reason.value,
+                message=f"access to this calendar is lost; what Salesloft holds stays as it is. {parked}",
+            )
+        return parked
+
     async def _read(self, seller: Seller, calendar: CalendarState, *, full: bool) -> Report:
         feed = None if full else await self._changes(seller, calendar)
         if feed is None:
@@ -158,7 +178,7 @@ class CalendarCycle:
             if held is not None:
                 return await self._read_in_full(seller, calendar, held)
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
-        if reading.quiet and not self._worth_noting(calendar, feed):
+        if reading.quiet and not self._worth_noting(seller, calendar, feed):
             return Report(calendar.id)
         return await self._commit(seller, calendar, reading, ())
 
@@ -178,10 +198,12 @@ class CalendarCycle:
             return None
         return feed
 
-    def _worth_noting(self, calendar: CalendarState, feed: Listing) -> bool:
+    def _worth_noting(self, seller: Seller, calendar: CalendarState, feed: Listing) -> bool:
         """A quiet listing is committed for a new token, the end of a park, and once a minute as a sign of life."""
         return (
-            feed.next_token != calendar.token
+            calendar.banner_since is not None
+            or calendar.credentials != seller.consent
+            or feed.next_token != calendar.token
             or calendar.parked_since is not None
             or calendar.last_success is None
             or self._clock() - calendar.last_success >= _TOUCH_EVERY
@@ -257,6 +279,7 @@ class CalendarCycle:
                 adopted=adopted,
                 compared=compared,
                 passed=calendar.resync_asked,
+                credentials=seller.consent,
             )
         )
         self._tell(seller, calendar, reading, committed)

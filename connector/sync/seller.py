@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
 
@@ -50,6 +50,8 @@ class Seller:
     """A connected user. `source` names what the calendar is read from: calendar id and account.
 
     `erased` names the set of people who were erased, as the state has it at this reading; empty while there is nobody.
+    `consent` is a one-way name of an authorised user's refresh token, None for a service account; `project` the Google
+    Cloud project, for messages. Refusals over `lost_after` mean that access is lost.
     """
 
     name: UserName
@@ -61,6 +63,9 @@ class Seller:
     source: str
     hold: Hold = DEFAULT_HOLD
     erased: str = ""
+    lost_after: timedelta = timedelta(seconds=60)
+    consent: str | None = None
+    project: str = ""
 
     @property
     def token_fingerprint(self) -> str:

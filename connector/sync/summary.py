@@ -32,7 +32,11 @@ class RefusedEvent:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """How a one-shot ended. `refused` counts all dead letters, `refusals` are those of this run; `points` it spent."""
+    """How a one-shot ended. `refused` counts all dead letters, `refusals` are those of this run; `points` it spent.
+
+    `not_served`: a line for each user who is not external in Salesloft, which is no failure. `unknown`: why users
+    without a file could not be found.
+    """
 
     users: tuple[UserResult, ...]
     accepted: int
@@ -43,12 +47,14 @@ class Summary:
     key_refused: str | None
     nobody_served: bool
     refusals: tuple[RefusedEvent, ...] = ()
+    not_served: tuple[str, ...] = ()
+    unknown: str | None = None
 
     @property
     def exit_status(self) -> int:
         if self.key_refused is not None or self.nobody_served:
             return 77
-        failed = any(user.error or user.set_aside for user in self.users)
+        failed = self.unknown or any(user.error or user.set_aside for user in self.users)
         return 1 if failed or self.refused or self.pending or self.held else 0
 
 

@@ -24,10 +24,10 @@ async def test_initial_sync_then_quiet_is_silent(office: Office) -> None:
     summary = await office.once(full=True)
     assert office.differences() == []
     assert summary.exit_status == 0
-    before = len(office.salesloft.log)
+    before = office.told()
     summary = await office.once()
     assert summary.exit_status == 0
-    assert len(office.salesloft.log) == before
+    assert office.told() == before
 
 
 async def test_each_kind_of_edit_arrives_with_one_cycle(office: Office) -> None:

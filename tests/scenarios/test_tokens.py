@@ -266,14 +266,14 @@ async def test_a_listing_that_breaks_off_changes_nothing(office: Office, pam: Ca
     for event in events[:5]:
         pam.edit_one(event, summary="Renamed", attendees=[PROSPECT])
     pam.expire_tokens()
-    before = (sql(office, "SELECT * FROM calendars"), len(office.salesloft.log))
+    before = (sql(office, "SELECT * FROM calendars"), office.told())
     # The increment (410), the first page of the full listing, and then nothing more.
     office.google.faults.add(
         Fault("events.list", status=400, body=refusal(400, "badRequest"), skip=2, times=None)
     )
     summary = await office.once()
     assert summary.exit_status == 1
-    assert (sql(office, "SELECT * FROM calendars"), len(office.salesloft.log)) == before
+    assert (sql(office, "SELECT * FROM calendars"), office.told()) == before
     office.google.faults.clear()
     await settle(office, sent=5)
 

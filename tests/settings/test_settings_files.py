@@ -46,7 +46,7 @@ def test_absent_keys_have_the_defaults_of_the_contract(folder: Folder) -> None:
     assert user.salesloft.points_per_minute == 600
     assert user.sync == SyncSettings(timedelta(seconds=30), 30, 90, None, 0.3, 20)
     assert user.bookings == BookingSettings(True, timedelta(seconds=10), "all")
-    assert user.roster == RosterSettings("files", timedelta(seconds=60))
+    assert user.roster == RosterSettings("both", timedelta(seconds=60), timedelta(days=30))
     assert user.policy.event_types == DEFAULT_EVENT_TYPES
     assert user.policy.video_link_as_location is True
 

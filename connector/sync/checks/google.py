@@ -70,6 +70,11 @@ def remedy_of(reason: ParkReason, account: Account) -> str:
     match reason:
         case ParkReason.DELEGATION_MISSING:
             return _delegate(account)
+        case ParkReason.CONSENT_EXPIRED:
+            return (
+                "publish the OAuth consent screen (out of Testing, where a consent lasts seven days), then let the"
+                " user consent again and replace the credentials file"
+            )
         case ParkReason.SCOPE_MISSING:
             if account.delegated:
                 return _delegate(account)
