@@ -32,6 +32,7 @@ from connector.sync.cycle import CalendarCycle
 from connector.sync.delivery import TeamDelivery
 from connector.sync.progress import Progress
 from connector.sync.seller import Seller
+from connector.sync.sharing import Lender
 from connector.sync.summary import Summary as Summary
 
 _log = get_logger(__name__)
@@ -114,6 +115,8 @@ async def assemble(
         stack.push_async_callback(pool.close)
         clients = await _clients(settings, state, to_salesloft)
         stack.push_async_callback(_keep_spent, clients)
+        budgets = {team: client.budget for team, client in clients.items()}
+        await stack.enter_async_context(Lender(state, budgets).lending())
         limiters = _limiters(settings)
         sellers: dict[str, HeldBySalesloft] = {}
         calendars: list[Calendar] = []

@@ -12,6 +12,8 @@ from connector.cli.exits import OK
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, open_reader
+from connector.store.verifications import Verified
+from connector.store.verifications import last as last_verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class UserStatus:
     dead_letters: int
     set_aside: int
     message: str | None
+    verified: dict[str, object] | None = None
+    """How the last `verify` came out, the command's or the daemon's of the night; None: never."""
 
 
 async def run(config: Path, *, as_json: bool) -> int:
@@ -90,7 +94,14 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         dead_letters=backlog.dead_letters,
         set_aside=backlog.set_aside,
         message=row.parked_message,
+        verified=_verified(await state.run(lambda c: last_verified(c, row.id))),
     )
+
+
+def _verified(result: Verified | None) -> dict[str, object] | None:
+    if result is None:
+        return None
+    return asdict(result) | {"at": _iso(result.at), "clean": result.clean}
 
 
 def _print(user: UserStatus) -> None:
@@ -103,6 +114,13 @@ def _print(user: UserStatus) -> None:
     if user.set_aside:
         parts.append(f"{user.set_aside} unreadable")
     print(", ".join(parts))  # noqa: T201  # the command's answer
+    if user.verified is not None:
+        told = user.verified
+        counts = [f"{told[name]} {name}" for name in ("equal", "missing", "extra", "different")]
+        counts += [
+            f"{told[name]} {name}" for name in ("leaks", "out_of_step", "waiting") if told[name]
+        ]
+        print(f"  verified {told['at']}: {', '.join(counts)}")  # noqa: T201  # the command's answer
     if user.message:
         print(f"  {user.message}")  # noqa: T201  # the command's answer
 

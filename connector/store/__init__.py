@@ -5,13 +5,21 @@ Read `schema` first, then `commit` (the one transaction that everything rests on
 payloads as the policy allows them, the occurrences hold ids, times and fingerprints.
 """
 
-from connector.store.database import Database, lock_state, open_copy, open_database, open_reader
+from connector.store.database import (
+    Database,
+    is_locked,
+    lock_state,
+    open_copy,
+    open_database,
+    open_reader,
+)
 from connector.store.state import CalendarState, State
 
 __all__ = [
     "CalendarState",
     "Database",
     "State",
+    "is_locked",
     "lock_state",
     "open_copy",
     "open_database",

@@ -201,7 +201,7 @@ def open_copy(path: Path | None) -> Database:
             if not log.exists():
                 # Nobody has the file open: read it as it lies, touching nothing beside it.
                 _copy(path, memory, "immutable=1")
-            elif _is_locked(path):
+            elif is_locked(path):
                 _copy(path, memory, "mode=ro")  # the daemon's; what SQLite needs beside it exists
             else:
                 # A dead process left its log, and reading it would make a file beside it: read it elsewhere.
@@ -222,7 +222,7 @@ def _copy(path: Path, memory: sqlite3.Connection, mode: str) -> None:
         source.close()
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """True while a process holds the state; makes no file."""
     try:
         handle = os.open(path.with_name(path.name + ".lock"), os.O_RDONLY | os.O_CLOEXEC)
