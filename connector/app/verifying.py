@@ -15,11 +15,11 @@ from connector.app.parts import Clock, now, state_file
 from connector.domain.errors import CredentialsRefused, StateUnusable
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid
-from connector.salesloft import TeamBudget, Urgency
+from connector.salesloft import TeamBudget
 from connector.salesloft.calls import PER_PAGE, page_cost
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, is_locked, open_database
-from connector.sync.reconcile import verify_calendar
+from connector.sync.reconcile import LastInLine, verify_calendar
 from connector.sync.sharing import MINUTE, borrowed_name, borrowing
 from connector.sync.verification import Verification
 
@@ -91,18 +91,6 @@ async def verify_users(
         return Verdicts(tuple(users), estimate, round(spent))
 
 
-class _Patient:
-    """Salesloft's list in the last class of urgency."""
-
-    def __init__(self, client: salesloft.SalesloftClient) -> None:
-        self._client = client
-
-    def list_events(
-        self, calendar_id: str, start: datetime
-    ) -> AsyncIterator[list[salesloft.StoredEvent]]:
-        return self._client.list_events(calendar_id, start, urgency=Urgency.BACKFILL)
-
-
 async def _verify(
     asked: Asked,
     row: CalendarState | None,
@@ -123,7 +111,7 @@ async def _verify(
         )
     try:
         found = await verify_calendar(
-            asked.seller, row, _Patient(client), state, at, repair=repair, keep_result=True
+            asked.seller, row, LastInLine(client), state, at, repair=repair, keep_result=True
         )
     except (*UNREAD, CredentialsRefused) as error:
         return UserVerified(name, error=error)

@@ -32,7 +32,7 @@ from connector.domain.mapping import (
 from connector.domain.model import Event, EventId, ICalUid, Tombstone
 from connector.domain.plan import Gone, Ground, Key, Known, Seen, wanted_of
 from connector.domain.policy import Verdict
-from connector.salesloft import StoredEvent, calendar_id_of
+from connector.salesloft import SalesloftClient, StoredEvent, Urgency, calendar_id_of
 from connector.store import CalendarState, State
 from connector.store.verifications import Adopt, Blank, Cure, Forget, InLine, Remedy, in_line, keep
 from connector.store.verifications import repair as repair_rows
@@ -59,6 +59,16 @@ class ListsEvents(Protocol):
     def list_events(
         self, calendar_id: str, start: datetime
     ) -> AsyncIterator[list[StoredEvent]]: ...
+
+
+class LastInLine:
+    """Salesloft's list for comparisons: in the last class of urgency, whatever else waits goes first."""
+
+    def __init__(self, client: SalesloftClient) -> None:
+        self._client = client
+
+    def list_events(self, calendar_id: str, start: datetime) -> AsyncIterator[list[StoredEvent]]:
+        return self._client.list_events(calendar_id, start, urgency=Urgency.BACKFILL)
 
 
 @dataclass(frozen=True, slots=True)

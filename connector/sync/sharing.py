@@ -23,6 +23,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
 from connector.domain.errors import RetryLater
@@ -145,6 +146,7 @@ async def borrowing(
     began = clock()
     standing = await prolong(LASTS)
     prolonging = asyncio.create_task(keep_on(), name="points borrowed")
+    prolonging.add_done_callback(_stop_with(asyncio.current_task()))
     try:
         while not await _has_room(state, teams, shares, standing, is_held, clock):
             if clock() - began > PATIENCE:
@@ -155,11 +157,25 @@ async def borrowing(
             await sleep(0.2)
             standing = await prolong(LASTS)
         yield shares
+    except asyncio.CancelledError:
+        if prolonging.done() and not prolonging.cancelled():
+            prolonging.result()  # why the loan could not be prolonged
+        raise
     finally:
         prolonging.cancel()
         await asyncio.gather(prolonging, return_exceptions=True)
         with contextlib.suppress(RetryLater):
             await prolong(timedelta())
+
+
+def _stop_with(borrower: asyncio.Task[Any] | None) -> Callable[[asyncio.Task[None]], None]:
+    """A loan that can not be prolonged will lapse: what is done with it ends at once."""
+
+    def stop(prolonging: asyncio.Task[None]) -> None:
+        if not prolonging.cancelled() and prolonging.exception() is not None and borrower:
+            borrower.cancel()
+
+    return stop
 
 
 async def _has_room(
