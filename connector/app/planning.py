@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connector.app.parts import Clock, Parts, assemble, now, state_file
+from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
 from connector.domain.errors import CredentialsRefused, UserParked
 from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone, UserGuid
 from connector.domain.plan import Known
@@ -88,7 +88,10 @@ async def make_plan(settings: Settings, clock: Clock = now) -> Plan:
             await _planned(parts, cycle, calendar, states[calendar.id], before, clock())
             for calendar, _ in counting
         ]
-        costs, bulk = _costs(parts, users)
+        caps = {team_of(user): float(user.salesloft.points_per_minute) for user in settings.users}
+        for user in settings.users:
+            caps[team_of(user)] = min(caps[team_of(user)], user.salesloft.points_per_minute)
+        costs, bulk = _costs(parts, users, caps)
         requests = sum(reader.requests for _, reader in counting)
         return Plan(tuple(users), tuple(costs), frozenset(bulk), requests)
 
@@ -117,7 +120,9 @@ async def _planned(
     )
 
 
-def _costs(parts: Parts, users: Sequence[UserPlan]) -> tuple[list[TeamCost], set[int]]:
+def _costs(
+    parts: Parts, users: Sequence[UserPlan], caps: Mapping[str, float]
+) -> tuple[list[TeamCost], set[int]]:
     """Points of each team, and the calendars of teams whose rows are many enough for a bulk job."""
     rows_of = {
         calendar.id: [*user.rows, *user.waiting]
@@ -138,8 +143,7 @@ def _costs(parts: Parts, users: Sequence[UserPlan]) -> tuple[list[TeamCost], set
         singles = len(rows) - records
         jobs = -(-records // MOST_IN_JOB)
         points = singles + jobs * CALLS_OF_A_JOB + -(-records // MOST_RECORDS)
-        limit = parts.clients[team].budget.limit
-        costs.append(TeamCost(singles, records, points, max(1.0, limit)))
+        costs.append(TeamCost(singles, records, points, caps[team]))
     return costs, bulk_calendars
 
 

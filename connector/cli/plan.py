@@ -12,6 +12,7 @@ from typing import Any
 from connector.app.asking import UnknownUser, only
 from connector.app.planning import Plan, UserPlan, make_plan
 from connector.cli.exits import UNFINISHED, USAGE
+from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.store.outbox import Lane
 from connector.store.planned import Change, PlannedRow
@@ -32,6 +33,7 @@ async def run(config: Path, *, user: str | None, as_json: bool) -> int:
     except UnknownUser as unknown:
         print(f"gcal-salesloft: {unknown}", file=sys.stderr)  # noqa: T201  # the user's answer
         return USAGE
+    configure_logging(settings.process.log_format)
     for broken in settings.broken:
         for mistake in broken.mistakes:
             print(f"user {broken.name} is not planned: {mistake}", file=sys.stderr)  # noqa: T201

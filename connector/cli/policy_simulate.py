@@ -13,6 +13,7 @@ from connector.app.asking import UnknownUser, only
 from connector.app.policy_simulation import UserSimulated, simulate_policy
 from connector.cli.exits import UNFINISHED, USAGE
 from connector.domain.policy import Disclosure
+from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.settings.policy_file import policies_with
 from connector.sync.policy_changes import PolicyChange
@@ -30,6 +31,7 @@ async def run(config: Path, other: Path, *, user: str | None, reveal: bool, as_j
     except UnknownUser as unknown:
         print(f"gcal-salesloft: {unknown}", file=sys.stderr)  # noqa: T201  # the user's answer
         return USAGE
+    configure_logging(settings.process.log_format)
     policies = policies_with(settings, other)
     for broken in settings.broken:
         for mistake in broken.mistakes:

@@ -12,6 +12,7 @@ from typing import Any
 from connector.app.asking import UnknownUser, only
 from connector.app.verifying import Estimate, UserVerified, Verdicts, verify_users
 from connector.cli.exits import UNFINISHED, USAGE
+from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.sync.verification import WAITS, Difference, Kind, Slot, Verification
 
@@ -21,7 +22,7 @@ WORDS = {
     Kind.DIFFERENT: "different",
     Kind.OUT_OF_STEP: "the state is out of step; Google and Salesloft agree",
     Kind.ON_THE_WAY: "on its way: in the outbox, or just sent",
-    Kind.NOT_READ: "not read yet: changed in Google after the last sync",
+    Kind.NOT_READ: "not read yet: changed in Google, or entered the window, after the last sync",
     Kind.HELD: "held for a decision: see `gcal-salesloft held list`",
     Kind.REFUSED: "refused by Salesloft: see `gcal-salesloft dead-letters list`",
     Kind.UNREADABLE: "cannot be read from Google, so it was not compared",
@@ -34,6 +35,7 @@ async def run(config: Path, *, user: str | None, repair: bool, as_json: bool) ->
     except UnknownUser as unknown:
         print(f"gcal-salesloft: {unknown}", file=sys.stderr)  # noqa: T201  # the user's answer
         return USAGE
+    configure_logging(settings.process.log_format)
     for broken in settings.broken:
         for mistake in broken.mistakes:
             print(f"user {broken.name} is not compared: {mistake}", file=sys.stderr)  # noqa: T201

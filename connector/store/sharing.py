@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,9 +30,10 @@ def loan_of(connection: sqlite3.Connection, team: str) -> Loan | None:
     return Loan(**json.loads(row[0])) if row else None
 
 
-def loans(connection: sqlite3.Connection, teams: Sequence[str]) -> dict[str, Loan]:
-    found = {team: loan_of(connection, team) for team in teams}
-    return {team: loan for team, loan in found.items() if loan is not None}
+def loans(connection: sqlite3.Connection, teams: Collection[str]) -> dict[str, Loan]:
+    """The loans of these teams, in one look: it is done every second."""
+    found = connection.execute("SELECT scope, value FROM cursors WHERE name = ?", (_NAME,))
+    return {row[0]: Loan(**json.loads(row[1])) for row in found if row[0] in teams}
 
 
 def ask(connection: sqlite3.Connection, team: str, loan: Loan, now: datetime) -> Loan:

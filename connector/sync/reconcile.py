@@ -25,7 +25,6 @@ from connector.domain.errors import NotFound, ParkReason, RequestRefused, UserPa
 from connector.domain.mapping import (
     CANCELLED_AND_BLANKED,
     Content,
-    Fingerprint,
     fingerprint,
     same,
 )
@@ -373,7 +372,7 @@ class _Comparison:
                 self._report(suspect, Kind.OUT_OF_STEP, content, known, cure=cure)
             return
         kind = Kind.MISSING if stored is None else Kind.DIFFERENT
-        if waits is None and self._unread(event.updated, fingerprint(content), known):
+        if waits is None and self._unread(event, content, known):
             waits = Kind.NOT_READ
         if waits is None and suspect.content is not None and suspect.content != content:
             waits = Kind.ON_THE_WAY  # it changed between the two looks
@@ -414,15 +413,18 @@ class _Comparison:
             kind = waits or Kind.OUT_OF_STEP
             self._report(suspect, kind, None, known, cure=Forget(suspect.key))
 
-    def _unread(self, updated: datetime | None, wanted: Fingerprint, known: Known | None) -> bool:
-        """True if nobody can have read this content yet: it changed in Google after the last reading."""
+    def _unread(self, event: Event, content: Content, known: Known | None) -> bool:
+        """True if nobody can have read this yet: it changed, or entered the window, after the last reading."""
         if not self.ground.same_policy:
             return True
-        if known is not None and same(wanted, known.accepted):
+        if known is not None and same(fingerprint(content), known.accepted):
             return False
-        if updated is None or not self._recent(updated):
+        listed = self.calendar.listed
+        if known is None and (listed is None or not listed.overlaps(content.start, content.end)):
+            return True
+        if event.updated is None or not self._recent(event.updated):
             return False
-        at = updated.replace(microsecond=updated.microsecond // 1000 * 1000)
+        at = event.updated.replace(microsecond=event.updated.microsecond // 1000 * 1000)
         return known is None or known.updated_at is None or known.updated_at < at
 
     def _recent(self, updated: datetime | None) -> bool:

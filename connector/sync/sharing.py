@@ -70,7 +70,7 @@ class Lender:
 
     async def look(self) -> None:
         """Once: lower or restore each team's limit, and grant what is free."""
-        found = await self._state.run(lambda c: loans(c, list(self._budgets)))
+        found = await self._state.run(lambda c: loans(c, self._budgets.keys()))
         now = to_millis(self._clock())
         over = [
             t for t, loan in found.items() if loan.until_ms + MINUTE.total_seconds() * 1000 < now

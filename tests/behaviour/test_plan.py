@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 from typing import Any
 
-from typer.testing import CliRunner
+import pytest
 
-from connector.cli.commands import app
+from tests.behaviour.command import command, process
 from tests.office import Office
 
 PROSPECT = {"email": "dwight@customer.example.org"}
 
 
 async def plan(office: Office, *arguments: str) -> tuple[int, str]:
-    result = await asyncio.to_thread(
-        CliRunner().invoke, app, ["plan", "--config", str(office.config), *arguments]
-    )
-    return result.exit_code, result.stdout
+    status, stdout, _ = await command(office, "plan", *arguments)
+    return status, stdout
 
 
 async def planned(office: Office) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -92,3 +89,18 @@ async def test_what_waits_already_is_told_apart(office: Office) -> None:
     user = (await planned(office))[1]
     assert [row["event_id"] for row in user["rows"]] == [pitch]
     assert len(user["held"]) == 30
+
+
+@pytest.mark.parametrize("name", ["plan", "verify", "policy"])
+async def test_stdout_of_a_real_process_is_json_alone(office: Office, name: str) -> None:
+    pam = office.hire("pam")
+    now = office.clock().replace(minute=0, second=0, microsecond=0)
+    pam.create("Pitch", now + timedelta(hours=4), attendees=[PROSPECT])
+    if name != "plan":
+        await office.once(full=True)
+    other = office.directory / "other.toml"
+    other.write_text('[policy]\nprivate = "full"\n')
+    words = {"policy": ["policy", "simulate", "--with", str(other)]}.get(name, [name])
+    status, stdout, _ = await process(office, *words, "--json")
+    assert status == 0
+    assert json.loads(stdout)["users"][0]["user"] == "pam"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from connector.cli.commands import app
+from tests.behaviour.command import command
 from tests.office import Office
 
 PROSPECT = {"email": "dwight@customer.example.org"}
@@ -25,12 +23,7 @@ async def simulate(office: Office, text: str, *arguments: str) -> tuple[int, str
 
 
 async def simulate_file(office: Office, file: Path, *arguments: str) -> tuple[int, str, str]:
-    result = await asyncio.to_thread(
-        CliRunner().invoke,
-        app,
-        ["policy", "simulate", "--config", str(office.config), "--with", str(file), *arguments],
-    )
-    return result.exit_code, result.stdout, result.stderr
+    return await command(office, "policy", "simulate", "--with", str(file), *arguments)
 
 
 async def filled(office: Office) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 from dataclasses import replace
@@ -10,22 +9,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from connector.cli.commands import app
+from connector.simulator.faults import Fault
 from connector.simulator.salesloft import StoredEvent
 from connector.simulator.salesloft.events import StoredAttendee
-from tests.office import Office, guid_of
+from tests.behaviour.command import command
+from tests.office import KEY, Office, guid_of
 
 PROSPECT = {"email": "dwight@customer.example.org", "displayName": "Dwight"}
 
 
 async def verify(office: Office, *arguments: str) -> tuple[int, str]:
-    """Run the command in a thread: it brings its own loop. Gives its status and stdout."""
-    result = await asyncio.to_thread(
-        CliRunner().invoke, app, ["verify", "--config", str(office.config), *arguments]
-    )
-    return result.exit_code, result.stdout
+    status, stdout, _ = await command(office, "verify", *arguments)
+    return status, stdout
 
 
 async def found(office: Office, *arguments: str) -> tuple[int, dict[str, Any]]:
@@ -289,13 +285,83 @@ async def test_status_shows_the_last_verification(office: Office) -> None:
     events = await filled(office)
     drop(office, events["pitch"])
     await verify(office)
-    result = await asyncio.to_thread(
-        CliRunner().invoke, app, ["status", "--json", "--config", str(office.config)]
-    )
-    told = json.loads(result.stdout)["users"][0]["verified"]
+    told = json.loads((await command(office, "status", "--json"))[1])["users"][0]["verified"]
     assert (told["missing"], told["clean"]) == (1, False)
-    result = await asyncio.to_thread(
-        CliRunner().invoke, app, ["status", "--config", str(office.config)]
+    stdout = (await command(office, "status"))[1]
+    assert "verified" in stdout
+    assert "1 missing" in stdout
+
+
+async def test_repair_wins_over_a_later_time_in_salesloft(office: Office) -> None:
+    events = await filled(office)
+    later = office.clock() + timedelta(days=1)
+    tamper(office, events["standup"], title="Secret plan", updated_at=later)
+    tamper(office, events["demo"], title="Other", updated_at=later)
+    await mended(office)
+
+
+async def test_what_only_the_state_believes_in_is_forgotten_without_sending(office: Office) -> None:
+    events = await filled(office)
+    in_state(
+        office,
+        """INSERT INTO occurrences SELECT calendar_id, 'ghost', 'ghost@google.com', NULL, start_ms, end_ms, all_day,
+           alive, exposed, prospect, accepted, updated_ms, canceled_ms, rule, ours FROM occurrences
+           WHERE event_id = ?""",
+        events["demo"],
     )
-    assert "verified" in result.stdout
-    assert "1 missing" in result.stdout
+    answer = (await found(office))[1]
+    assert [(o["kind"], o["event_id"]) for o in answer["differences"]] == [("out_of_step", "ghost")]
+    before = len(office.upserts())
+    await mended(office)
+    assert len(office.upserts()) == before
+
+
+async def test_another_policy_that_nobody_read_under_is_no_difference_yet(office: Office) -> None:
+    events = await filled(office)
+    office.configure("pam", extra='[policy]\ninternal = "full"\n')
+    status, answer = await found(office, "--repair")
+    assert (status, answer["different"], answer["waiting"]) == (1, 0, 1)
+    (one,) = answer["differences"]
+    assert (one["kind"], one["event_id"]) == ("not_read_yet", events["standup"])
+    await office.once()
+    assert (await verify(office))[0] == 0
+
+
+async def test_a_refused_key_exits_77(office: Office) -> None:
+    await filled(office)
+    office.salesloft.withdraw_key(KEY)
+    status, output = await verify(office)
+    assert status == 77
+    assert "pam: not compared" in output
+
+
+async def test_extras_that_google_will_not_tell_of_are_left_alone(office: Office) -> None:
+    await filled(office)
+    plant(office, 2)
+    forbidden = {"error": {"code": 403, "errors": [{"reason": "forbidden"}]}}
+    office.google.faults.add(Fault("events.get", status=403, body=forbidden, times=None))
+    status, answer = await found(office, "--repair")
+    assert (status, answer["extra"], answer["repaired"]) == (1, 0, None)
+    assert {one["kind"] for one in answer["differences"]} == {"unreadable"}
+
+
+async def test_a_series_that_ended_in_google_is_extra_and_mended(office: Office) -> None:
+    events = await filled(office)
+    pam = office.sellers["pam"]
+    held = dict(office.held("pam"))
+    pam.cancel_all(events["series"])
+    await office.once()
+    for key, event in held.items():  # somebody brought it back in Salesloft
+        tamper(office, key[0], status=event.status, canceled_at=None)
+    in_state(office, "UPDATE calendars SET last_success = last_success + 86400000")
+    answer = (await found(office))[1]
+    assert answer["extra"] > 10
+    await mended(office)
+
+
+async def test_points_are_told_before_and_after(office: Office) -> None:
+    await filled(office)
+    _, output, told = await command(office, "verify")
+    assert "about 1 points" in told
+    assert "1 points spent" in output
+    assert office.salesloft.count("events.list") == 2  # one of the first sync

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 from connector.app import run_daemon
 from connector.settings.files import load_settings
-from tests.behaviour.test_verify import drop, found, tamper, verify
+from tests.behaviour.command import process
+from tests.behaviour.test_verify import drop, tamper
 from tests.daemon import Requests
 from tests.office import KEY, Office
 
@@ -39,13 +41,14 @@ async def test_repair_beside_a_daemon_is_sent_by_the_daemon(office: Office) -> N
         await requests.more(1)
         drop(office, pitch)
         tamper(office, demo, title="Other")
-        status, answer = await found(office, "--repair")
+        status, stdout, _ = await process(office, "verify", "--json", "--repair")
+        (answer,) = json.loads(stdout)["users"]
         assert (status, answer["missing"], answer["different"]) == (1, 1, 1)
         assert answer["repaired"]["enqueued"] == 2
         await requests.until(lambda: office.differences() == [])
         await requests.until(lambda: office.salesloft.count("events.upsert") == 4)
     assert office.salesloft.overlaps == []
-    assert (await verify(office))[0] == 0
+    assert (await process(office, "verify"))[0] == 0
 
 
 async def test_daemon_and_verify_together_keep_the_cap(office: Office) -> None:
@@ -63,7 +66,7 @@ async def test_daemon_and_verify_together_keep_the_cap(office: Office) -> None:
     async with running(office):
         await requests.more(1)
         before = office.salesloft.count("events.list")
-        asking = asyncio.create_task(verify(office))
+        asking = asyncio.create_task(process(office, "verify"))
         await requests.until(lambda: office.salesloft.count("events.list") > before)
         # The daemon has more to send now than the minute allows.
         for event in events:

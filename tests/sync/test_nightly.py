@@ -99,3 +99,19 @@ async def test_what_fails_is_tried_an_hour_later(office: Office) -> None:
         await nightly.run_due(users)
         assert len(office.google.log) > asked
         assert await parts.state.run(lambda c: last(c, 1)) is None
+
+
+async def test_what_entered_the_window_since_the_last_reading_is_not_missing(
+    office: Office,
+) -> None:
+    pam = office.hire("pam")
+    now = office.clock().replace(minute=0, second=0, microsecond=0)
+    pam.create_series("Daily", now + timedelta(hours=1), rule="FREQ=DAILY")
+    await office.once(full=True)
+    ahead = [office.clock() + timedelta(days=3)]
+    async with assemble(load_settings(office.config), open_database(office.state)) as parts:
+        nightly, users = verifier(office, parts, ahead)
+        assert await nightly.run_due(users) == []
+        result = await parts.state.run(lambda c: last(c, 1))
+    assert result is not None
+    assert (result.missing, result.waiting) == (0, 3)
