@@ -49,15 +49,19 @@ async def run(config: Path, *, user: str | None, repair: bool, as_json: bool) ->
     for one in verdicts.users:
         for line in _lines(one):
             print(line)  # noqa: T201  # the command's answer
-    print(f"{verdicts.points} points spent; {_conclusion(verdicts, status, repair=repair)}")  # noqa: T201
+    print(f"{_points(verdicts.points)} spent; {_conclusion(verdicts, status, repair=repair)}")  # noqa: T201
     return status
 
 
 def _tell(estimate: Estimate) -> None:
     print(  # noqa: T201  # beside the answer
-        f"this will cost about {estimate.points} points, at most {estimate.per_minute:.0f} a minute",
+        f"this will cost about {_points(estimate.points)}, at most {estimate.per_minute:.0f} a minute",
         file=sys.stderr,
     )
+
+
+def _points(count: int) -> str:
+    return f"{count} point{'s' if count != 1 else ''}"
 
 
 def _conclusion(verdicts: Verdicts, status: int, *, repair: bool) -> str:
@@ -140,7 +144,7 @@ def _described(one: Difference) -> str:
     at = f"{one.start:%Y-%m-%d %H:%M} UTC" if one.start else "no time"
     words = [f"{one.key.event_id}  {at}  {WORDS[one.kind]}"]
     if one.leak:
-        words.append(f"LEAK: {', '.join(one.fields)} must be empty and are not")
+        words.append(f"LEAK: withheld text in {', '.join(one.fields)}")
     elif one.fields:
         words.append(", ".join(_field(one, name) for name in one.fields))
     if one.kind in (Kind.MISSING, Kind.DIFFERENT):

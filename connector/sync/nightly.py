@@ -108,6 +108,15 @@ def _tell(name: str, found: Verification) -> None:
         _log.info("verified", **facts)
         return
     _log.error("verification_differs", **facts)
+    if found.repaired is not None and found.repaired.held_id is not None:
+        _log.error(
+            "difference_held",
+            user=name,
+            held=found.repaired.held_id,
+            to_cancel=found.repaired.held,
+            message="Salesloft holds implausibly many meetings that are gone from Google; nothing of it is sent."
+            " See `gcal-salesloft held list`, then release or discard it.",
+        )
     for one in wrong[:NAMED_AT_MOST]:
         if one.kind is not Kind.OUT_OF_STEP:
             _log.error(

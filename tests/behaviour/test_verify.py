@@ -362,6 +362,6 @@ async def test_a_series_that_ended_in_google_is_extra_and_mended(office: Office)
 async def test_points_are_told_before_and_after(office: Office) -> None:
     await filled(office)
     _, output, told = await command(office, "verify")
-    assert "about 1 points" in told
-    assert "1 points spent" in output
+    assert "about 1 point," in told
+    assert "1 point spent" in output
     assert office.salesloft.count("events.list") == 2  # one of the first sync
