@@ -21,11 +21,15 @@ from connector.salesloft import SalesloftClient
 from connector.settings.model import Settings, UserSettings
 from connector.store import lock_state, open_database
 from connector.sync.connection import Connections
+from connector.sync.nightly import NightlyUser, NightlyVerifier
+from connector.sync.reconcile import LastInLine
+from connector.sync.seller import Seller
 from connector.sync.upkeep import keep_small
 
 LOOK_UP_FIRST_SECONDS = 10.0
 """How long a start waits for Salesloft to say who is connected; then those are served who were the last time."""
 BANNERS_EVERY = 5.0
+VERIFY_LOOKS_EVERY = 60.0
 UPKEEP_EVERY = timedelta(hours=1)
 
 
@@ -64,6 +68,7 @@ class Service:
         files = {user.name for user in settings.users}
         self._fileless = {user.name: user for user in served if user.name not in files}
         self.rosters = Rosters(lambda: self.settings, parts.state, parts.live_clients, parts.clock)
+        self._nightly = NightlyVerifier(parts.state, self._last_in_line, parts.clock)
         self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
         self.membership = Membership(parts, self.engine, self._rounds_of)
         self.reloading = Reloading(config, settings, self._become) if config is not None else None
@@ -73,6 +78,7 @@ class Service:
         self._stopping = stopping
         await self._become(self.settings)
         self.engine.rounds.every(UPKEEP_EVERY.total_seconds(), "upkeep", self._keep_up)
+        self.engine.rounds.every(VERIFY_LOOKS_EVERY, "verify", self._verify)
         if self.reloading is None:
             await self.engine.run(stopping)
             return
@@ -138,6 +144,22 @@ class Service:
         known = self.parts.teams.get(team)
         users = known.users.values() if known is not None else ()
         return {user.salesloft.user_guid for user in users}
+
+    def _last_in_line(self, seller: Seller) -> LastInLine:
+        return LastInLine(self.parts.clients[self.parts.served[seller.name].calendar.team])
+
+    async def _verify(self) -> None:
+        """Compare what is due tonight; what mends a difference goes out at once."""
+        served = list(self.parts.served.values())
+        users = [
+            NightlyUser(one.calendar.seller, one.settings.sync.verify_repair)
+            for one in served
+            if one.settings.sync.verify == "nightly"
+        ]
+        mended = set(await self._nightly.run_due(users))
+        for one in served:
+            if one.calendar.id in mended and one.calendar.team in self.parts.teams:
+                self.parts.delivery_of(one.calendar).wake()
 
     async def _keep_up(self) -> None:
         """Keep the state small; forget who left long ago."""

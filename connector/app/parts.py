@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,6 +33,7 @@ from connector.sync.cycle import CalendarCycle
 from connector.sync.delivery import TeamDelivery
 from connector.sync.progress import Progress
 from connector.sync.seller import Seller
+from connector.sync.sharing import Lender
 
 _log = get_logger(__name__)
 
@@ -93,7 +94,8 @@ class Parts:
         self.pool = pool
         self.teams: dict[str, Team] = {}
         self.live_clients: dict[str, salesloft.SalesloftClient] = {}
-        """By team, as they are at any moment: for those who keep hold of it."""
+        self.live_budgets: dict[str, salesloft.TeamBudget] = {}
+        """By team, as they are at any moment: for those who keep hold of them."""
         self.limiters: dict[str, google.RequestLimiter] = {}
         self.served: dict[UserName, Served] = {}
         self.cycle = CalendarCycle(
@@ -161,7 +163,7 @@ class Parts:
             subject=user.google.subject,
             who=user.name,
         )
-        seller = _seller(user, self.to_google, tokens, self._limiter(user))
+        seller = seller_of(user, self.to_google, tokens, self._limiter(user))
         interval = user.sync.poll_interval.total_seconds()
         idle = user.sync.poll_interval_idle
         calendar = Calendar(
@@ -213,7 +215,7 @@ class Parts:
         """Let go of teams that nobody belongs to any more; gives their names."""
         empty = [t for t in self.teams.values() if not t.users and t.name != self._kept]
         for team in empty:
-            del self.teams[team.name], self.live_clients[team.name]
+            del self.teams[team.name], self.live_clients[team.name], self.live_budgets[team.name]
             self._gone.append(team.client)
             await keep_spent({team.name: team.client})
         return [team.name for team in empty]
@@ -236,15 +238,14 @@ class Parts:
         client = await client_of(name, [user], self.state, self.to_salesloft, teams)
         team = Team(name, client, _delivery(name, user, client, self.state, self.clock))
         self.teams[name], self.live_clients[name] = team, client
+        self.live_budgets[name] = client.budget
         return team
 
     def _limiter(self, user: UserSettings) -> google.RequestLimiter:
         """One limiter a Google project; of differing `requests_per_minute` the smallest counts."""
         project = project_of(user)
-        others = [
-            one.settings for one in self.served.values() if project_of(one.settings) == project
-        ]
-        limit = min(one.google.requests_per_minute for one in (user, *others))
+        served = [one.settings for one in self.served.values()]
+        limit = limits_of((user, *served))[project]
         limiter = self.limiters.get(project)
         if limiter is None:
             limiter = self.limiters[project] = google.RequestLimiter(limit)
@@ -287,6 +288,7 @@ async def assemble(
         parts = Parts(state, to_google, to_salesloft, pool, clock)
         stack.push_async_callback(parts.close)
         await parts.add_all(settings.users)
+        await stack.enter_async_context(Lender(state, parts.live_budgets).lending())
         yield parts
 
 
@@ -364,7 +366,21 @@ def project_of(user: UserSettings) -> str:
     return f"{user.google.api_url} {user.google.credentials.project}"
 
 
-def _seller(
+def limits_of(users: Iterable[UserSettings]) -> dict[str, int]:
+    """Requests a minute of each Google project; of differing settings the smallest counts."""
+    limits: dict[str, int] = {}
+    for user in users:
+        project, limit = project_of(user), user.google.requests_per_minute
+        limits[project] = min(limits.get(project, limit), limit)
+    return limits
+
+
+def limiters_of(users: Iterable[UserSettings]) -> dict[str, google.RequestLimiter]:
+    """One limiter a Google project."""
+    return {name: google.RequestLimiter(limit) for name, limit in limits_of(users).items()}
+
+
+def seller_of(
     user: UserSettings,
     session: aiohttp.ClientSession,
     tokens: google.TokenSource,

@@ -1,8 +1,10 @@
-"""Declares the commands that answer questions and change nothing: status, doctor."""
+"""Declares the commands that answer questions and change nothing: status, doctor, verify, plan, policy."""
 
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -29,3 +31,52 @@ def doctor(config: ConfigOption, user: UserOption = None, as_json: JsonOption = 
     from connector.cli import doctor as command
 
     exit_with(lambda: asyncio.run(command.run(config, user=user, as_json=as_json)))
+
+
+@app.command()
+def verify(
+    config: ConfigOption,
+    user: UserOption = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Put in line what mends the differences.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare Google, the local state and Salesloft over the window. Exits 0 only if nothing differs or waits."""
+    from connector.cli import verify as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user=user, repair=repair, as_json=as_json)))
+
+
+@app.command()
+def plan(config: ConfigOption, user: UserOption = None, as_json: JsonOption = False) -> None:
+    """Show what a cycle would send now and what it would cost. Sends and stores nothing; works beside the daemon."""
+    from connector.cli import plan as command
+
+    exit_with(lambda: asyncio.run(command.run(config, user=user, as_json=as_json)))
+
+
+policy = typer.Typer(help="What the policy shows and hides.", no_args_is_help=True)
+app.add_typer(policy, name="policy")
+
+
+@policy.command("simulate")
+def policy_simulate(
+    config: ConfigOption,
+    other: Annotated[
+        Path,
+        typer.Option("--with", metavar="FILE", help="A TOML file with the other [policy] table."),
+    ],
+    user: UserOption = None,
+    reveal: Annotated[
+        bool,
+        typer.Option("--reveal", help="Print titles too that are withheld today. Mind who reads."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which meetings another policy would show or hide. Reads Google anew, changes nothing, costs no points."""
+    from connector.cli import policy_simulate as command
+
+    exit_with(
+        lambda: asyncio.run(command.run(config, other, user=user, reveal=reveal, as_json=as_json))
+    )

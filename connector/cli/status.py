@@ -12,6 +12,8 @@ from connector.cli.exits import OK
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, open_reader
+from connector.store.verifications import Verified
+from connector.store.verifications import last as last_verified
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,10 @@ class UserStatus:
     lost_since: str | None = None
     banner: bool = False
     calendar_type: str | None = None
+    resync: dict[str, object] | None = None
+    """The last full pass that `resync` asked for: its id, and when it was done; None: none was."""
+    verified: dict[str, object] | None = None
+    """How the last `verify` came out, the command's or the daemon's of the night; None: never."""
 
 
 async def run(config: Path, *, as_json: bool) -> int:
@@ -111,13 +117,29 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         lost_since=_iso(row.lost_since),
         banner=row.banner_since is not None,
         calendar_type=row.calendar_type,
+        resync=_resync(row),
+        verified=_verified(await state.run(lambda c: last_verified(c, row.id))),
     )
+
+
+def _resync(row: CalendarState) -> dict[str, object] | None:
+    if row.resync_asked is None:
+        return None
+    done = row.resync_asked == row.resync_done
+    return {"id": row.resync_asked, "done_at": _iso(row.resync_done_at) if done else None}
+
+
+def _verified(result: Verified | None) -> dict[str, object] | None:
+    if result is None:
+        return None
+    return asdict(result) | {"at": _iso(result.at), "clean": result.clean}
 
 
 def _connection(row: CalendarState) -> tuple[str, datetime | None, str | None]:
     """How a user's connection stands, since when, and what to do."""
     if row.left_at is not None:
-        return "left", row.left_at, None
+        message = "offboarded; remove the user's file, or `gcal-salesloft resume` to serve this user again"
+        return "left", row.left_at, message
     if row.disconnected_since is not None:
         message = (
             f"calendar type in Salesloft is '{row.calendar_type}', not 'external': nothing is sent; the user chooses"
@@ -150,6 +172,13 @@ def _print(user: UserStatus) -> None:
     if user.set_aside:
         parts.append(f"{user.set_aside} unreadable")
     print(", ".join(parts))  # noqa: T201  # the command's answer
+    if user.verified is not None:
+        told = user.verified
+        counts = [f"{told[name]} {name}" for name in ("equal", "missing", "extra", "different")]
+        counts += [
+            f"{told[name]} {name}" for name in ("leaks", "out_of_step", "waiting") if told[name]
+        ]
+        print(f"  verified {told['at']}: {', '.join(counts)}")  # noqa: T201  # the command's answer
     if user.message:
         print(f"  {user.message}")  # noqa: T201  # the command's answer
 

@@ -155,11 +155,12 @@ def replaced(finding: Seen, others: list[Known]) -> list[Known]:
     return [other for other in others if other.alive and other.key.ical_uid != uid]
 
 
-def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision | None:
+def wanted_of(ground: Ground, event: Event, known: Known | None) -> tuple[Verdict, Content | None]:
+    """The verdict on a living event, and what Salesloft should hold of it; None: nothing at all."""
     remembered = bool(known and known.prospect and ground.same_policy)
     verdict = classify(event, ground.rules, known_prospect=remembered)
     if verdict.disclosure is Disclosure.NOTHING:
-        return _decide_gone(ground, None, known, withheld=True)
+        return verdict, None
     content = content_of(
         event,
         verdict,
@@ -168,6 +169,18 @@ def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision 
         attendees_known=_list_is_held(known),
         erased=ground.erased,
     )
+    return verdict, content
+
+
+def decide_withheld(ground: Ground, known: Known) -> Decision | None:
+    """What follows for an occurrence that is gone, or withheld altogether: its text must not stand in Salesloft."""
+    return _decide_gone(ground, None, known, withheld=True)
+
+
+def _decide_seen(ground: Ground, event: Event, known: Known | None) -> Decision | None:
+    verdict, content = wanted_of(ground, event, known)
+    if content is None:
+        return _decide_gone(ground, None, known, withheld=True)
     if not _concerns(ground.window, content, known):
         if known and not known.alive:  # cancelled, but its text may be withheld by now
             withheld = content.text is None or _names_erased_since(event, ground)

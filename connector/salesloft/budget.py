@@ -144,13 +144,14 @@ class TeamBudget:
         self._in_flight: set[Lease] = set()
         self._tick = 0
         self._granted_at = -math.inf
+        self._lent = 0.0
         self._paused_at = self._paused_until = -math.inf
         self._refusals = 0
 
     @property
     def limit(self) -> float:
-        """Points that we may spend in any 60 s: the configured cap, or the server's limit if that is lower."""
-        return min(self._cap, self._told_limit or self._cap)
+        """Points that we may spend in any 60 s: the cap, or the server's limit if that is lower, less what is lent."""
+        return max(0.0, min(self._cap, self._told_limit or self._cap) - self._lent)
 
     @property
     def spent_in_all(self) -> float:
@@ -167,6 +168,13 @@ class TeamBudget:
         self._cap = float(points_per_minute)
         self._reserve = self._reserve if reserve is None else reserve
         self._wake_first()
+
+    def lend(self, points: float) -> bool:
+        """Leave so many points a minute to another process (0.0: take them back); True once they are really free."""
+        if points != self._lent:
+            self._lent = points
+            self._wake_first()
+        return self._window.spent(self._clock()) + self._flying() <= self.limit
 
     async def acquire(self, route: str, urgency: Urgency, cost: float | None = None) -> Lease:
         """Wait for the points of one request; they weigh from now on.
@@ -279,7 +287,7 @@ class TeamBudget:
 
     def _delay_of_window(self, now: float, cost: float, limit: float) -> float:
         flying = self._flying()
-        if self._in_flight and flying + cost > limit:
+        if limit <= 0.0 or (self._in_flight and flying + cost > limit):
             return math.inf
         self._window.limit = limit
         return self._window.wait(now, flying + cost)

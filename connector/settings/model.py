@@ -114,6 +114,10 @@ class SyncSettings:
     """A full resync that would cancel more than this share of a calendar without Google's word is held."""
     hold_minimum: int = 20
     """And at least so many events."""
+    verify: Literal["nightly", "never"] = "nightly"
+    """Whether the daemon compares Google, the state and Salesloft each night."""
+    verify_repair: bool = True
+    """Whether what that finds is put in line at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,10 @@ class SyncTable(Table):
         le=90,
         description="a whole number of days from 1 to 90 (nobody can book later than 90 days from now)",
     )
+    verify: Literal["nightly", "never"] | None = Field(
+        default=None, description='"nightly" or "never"'
+    )
+    verify_repair: bool | None = Field(default=None, description="true or false")
 
 
 class BookingsTable(Table):

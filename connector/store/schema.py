@@ -258,6 +258,9 @@ verifications = Table(
     Column("missing", Integer, nullable=False),
     Column("extra", Integer, nullable=False),
     Column("different", Integer, nullable=False),
+    Column("leaks", Integer, nullable=False),
+    Column("out_of_step", Integer, nullable=False),
+    Column("waiting", Integer, nullable=False),  # on their way, held or refused
     Column("repaired", Integer, nullable=False),
     sqlite_with_rowid=False,
 )

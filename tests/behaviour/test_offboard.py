@@ -79,10 +79,10 @@ async def test_future_meetings_are_cancelled_and_nobody_elses(office: Office) ->
 async def test_a_second_call_tells_the_same_and_sends_nothing(office: Office) -> None:
     await a_team(office)
     _, first = await offboard(office, "--cancel-future")
-    before = len(office.salesloft.log)
+    before = office.told()
     status, second = await offboard(office, "--cancel-future")
     assert status == 0
-    assert len(office.salesloft.log) == before
+    assert office.told() == before
     assert second.pop("delivered_by") == "nothing to deliver"
     del first["delivered_by"]
     assert second == first
@@ -118,9 +118,9 @@ async def test_what_waits_is_dropped(office: Office) -> None:
     status, receipt = await offboard(office)
     assert status == 0
     assert receipt["dropped"] == 2
-    before = len(office.salesloft.log)
+    before = office.told()
     assert (await office.once()).exit_status == 0
-    assert len(office.salesloft.log) == before
+    assert office.told() == before
 
 
 async def test_what_was_only_found_in_salesloft_is_not_cancelled(office: Office) -> None:
@@ -140,12 +140,12 @@ async def test_what_was_only_found_in_salesloft_is_not_cancelled(office: Office)
 
 async def test_a_dry_run_shows_the_receipt_and_changes_nothing(office: Office) -> None:
     ids = await a_team(office)
-    before = len(office.salesloft.log), office.state.read_bytes()
+    before = office.told(), office.state.read_bytes()
     status, receipt = await offboard(office, "--cancel-future", "--dry-run")
     assert status == 0
     assert receipt["dry_run"]
     assert receipt["cancellations"]["total"] == 2
-    assert (len(office.salesloft.log), office.state.read_bytes()) == before
+    assert (office.told(), office.state.read_bytes()) == before
     assert alive(office, "pam") == {ids["past"], ids["next"], ids["later"]}
 
 

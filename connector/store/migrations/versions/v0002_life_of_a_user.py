@@ -87,6 +87,9 @@ def upgrade() -> None:
         sa.Column("missing", sa.Integer(), nullable=False),
         sa.Column("extra", sa.Integer(), nullable=False),
         sa.Column("different", sa.Integer(), nullable=False),
+        sa.Column("leaks", sa.Integer(), nullable=False),
+        sa.Column("out_of_step", sa.Integer(), nullable=False),
+        sa.Column("waiting", sa.Integer(), nullable=False),
         sa.Column("repaired", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
             ["calendar_id"],
