@@ -129,7 +129,7 @@ async def assemble(
             stack.push_async_callback(tokens.close)
             team = team_of(user)
             sellers[user.name] = HeldBySalesloft(clients[team])
-            seller = _seller(user, to_google, tokens, limiters[_project(user)])
+            seller = seller_of(user, to_google, tokens, limiters[_project(user)])
             row = await state.calendar(user.salesloft.user_guid, user.name)
             interval = user.sync.poll_interval.total_seconds()
             calendars.append(Calendar(seller, row.id, team, interval))
@@ -215,7 +215,7 @@ def _project(user: UserSettings) -> str:
     return f"{user.google.api_url} {user.google.credentials.project}"
 
 
-def _seller(
+def seller_of(
     user: UserSettings,
     session: aiohttp.ClientSession,
     tokens: google.TokenSource,

@@ -89,8 +89,8 @@ _CAP = """
     DELETE FROM journal WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
       AND id <= (SELECT id FROM journal WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
                  ORDER BY id DESC LIMIT 1 OFFSET :most)
-      AND id < coalesce((SELECT max(id) FROM journal WHERE calendar_id = :calendar AND event_id = :event
-                         AND ical_uid = :uid AND outcome IN ('accepted', 'bulk accepted')), id + 1)
+      AND id != coalesce((SELECT max(id) FROM journal WHERE calendar_id = :calendar AND event_id = :event
+                          AND ical_uid = :uid AND outcome IN ('accepted', 'bulk accepted')), 0)
 """
 
 _LOADED = """
@@ -196,9 +196,11 @@ def entries(connection: sqlite3.Connection, calendar: int, event_id: str) -> lis
             row[4],
             row[5],
             Outcome(row[6]),
-            *row[7:9],
+            row[7],
+            row[8],
             Fingerprint(row[9]) if row[9] is not None else None,
-            *row[10:],
+            row[10],
+            row[11],
         )
         for row in cursor
     ]
