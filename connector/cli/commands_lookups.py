@@ -28,9 +28,9 @@ def status(
 def explain(
     config: ConfigOption,
     event: Annotated[
-        str,
+        list[str],
         typer.Argument(
-            metavar="EVENT_ID",
+            metavar="EVENT_ID...",
             help="An event id, an iCalUID, a link copied from Google Calendar, or words of a title.",
         ),
     ],
@@ -43,4 +43,5 @@ def explain(
     """Tell why an event is in Salesloft, or is not. Works beside the daemon."""
     from connector.cli import explain as command
 
-    exit_with(lambda: asyncio.run(command.run(config, user, event, live=live, as_json_=as_json)))
+    text = " ".join(event)
+    exit_with(lambda: asyncio.run(command.run(config, user, text, live=live, as_json_=as_json)))

@@ -96,7 +96,8 @@ def _sent(detail: Detail) -> Iterator[str]:
     if not detail.requests:
         yield "  none in the journal (kept for 14 days)"
     for one in detail.requests:
-        changed = f" changed {', '.join(one.changed)}" if one.changed else ""
+        named = one.changed if one.upsert_type != "create" else ()
+        changed = f" changed {', '.join(named)}" if named else ""
         kind = f" {one.upsert_type}" if one.upsert_type else ""
         now = " [what Google says now]" if one.same_content else ""
         yield (

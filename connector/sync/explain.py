@@ -250,7 +250,11 @@ class _Inquiry:
         event_id = item.id if item else rows[0].known.key.event_id
         uid = item.ical_uid if isinstance(item, Event) else None
         row = next((r for r in rows if uid in (None, r.known.key.ical_uid)), None)
-        judged = judge(context, item, row, asked=self.reached, event_id=event_id)
+        unreadable = self.unreadable.get(event_id)
+        if unreadable:
+            self.notes.append(f"set aside, what Salesloft holds of it stays: {unreadable}")
+        asked = self.reached and not unreadable
+        judged = judge(context, item, row, asked=asked, event_id=event_id)
         held, points = await self._live(context, [(judged, item, row)])
         detail = replace(judged.detail, live=held)
         others = [r for r in rows if r is not row]

@@ -25,7 +25,7 @@ def soon(office: Office, hours: int = 4) -> datetime:
 
 
 async def ask(office: Office, text: str, *options: str) -> tuple[int, str]:
-    """Run the command in a thread: it brings its own loop."""
+    """Run the command in a thread: it brings its own loop. Several texts are words of one title."""
     arguments = ["explain", text, "--user", "pam", "--config", str(office.config), *options]
     result = await asyncio.to_thread(CliRunner().invoke, app, arguments)
     return result.exit_code, result.output
@@ -69,6 +69,7 @@ async def test_a_link_an_icaluid_and_words_of_the_title_find_it(office: Office) 
         f"https://calendar.google.com/calendar/u/0/r/eventedit/{eid}",
         f"{pitch}@google.com",
         "vance PITCH",
+        "pitch for vance",
     ):
         told = await facts(office, text)
         assert told["detail"]["google"]["event_id"] == pitch, text
@@ -205,6 +206,22 @@ async def test_without_google_the_state_answers(office: Office) -> None:
     assert told["occurrences"][0]["standing"] == "unknown"
     assert "accepted" in told["answer"]
     assert any("from the state alone" in note for note in told["notes"])
+
+
+async def test_an_event_that_became_unreadable_says_so(office: Office) -> None:
+    pam = office.hire("pam")
+    broken = pam.create("Pitch", soon(office), soon(office, 3), attendees=[PROSPECT])
+    await office.once(full=True)
+    told = await facts(office, broken)
+    assert told["answer"].startswith("Not sent: Google's event cannot be read")
+    assert "end before start" in told["answer"]
+
+
+async def test_words_may_stand_without_quotes(office: Office) -> None:
+    office.hire("pam").create("Pitch for Vance", soon(office), attendees=[PROSPECT])
+    await office.once(full=True)
+    status, output = await ask(office, "pitch", "vance")
+    assert (status, "Pitch for Vance" in output) == (0, True)
 
 
 async def test_what_was_put_off_and_then_accepted_is_in_the_journal(office: Office) -> None:
