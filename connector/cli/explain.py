@@ -86,7 +86,8 @@ def _detail(heading: str, detail: Detail) -> Iterator[str]:
 def _sent(detail: Detail) -> Iterator[str]:
     yield "\nWhat is sent"
     if detail.payload is None:
-        yield f"  nothing: {detail.no_payload}"
+        unknown = (detail.no_payload or "").startswith("unknown")
+        yield f"  {'' if unknown else 'nothing: '}{detail.no_payload}"
     else:
         yield from (
             f"  {line}"

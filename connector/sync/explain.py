@@ -233,6 +233,8 @@ class _Inquiry:
                 found=True,
                 answer=f"Not sent: Google's event cannot be read and was set aside: {reason}",
             )
+        if not asked.event_id and not asked.ical_uid and "eid" in asked.text:
+            self.notes.append("the link holds no event id: copy it anew, whole")
         self.notes += [
             f"looked in: {'Google, ' if self.reached else ''}the state, and for titles the window"
             f" {window.start:%Y-%m-%d} to {window.end:%Y-%m-%d} (UTC)",

@@ -69,7 +69,7 @@ def judge(
         ical_uid=event.ical_uid if event else known.key.ical_uid if known else "",
         start=told(event.start) if event else iso(known.start) if known else "",
         verdict=disclosure.value if disclosure else None,
-        rule=steps[-1].rule.value if steps else None,
+        rule=steps[-1].rule.value if steps else known.rule if known else None,
         standing=standing,
         words="; ".join(part for part in (manner + why, words) if part),
     )
@@ -78,7 +78,7 @@ def judge(
         google=facts_of(event, context.ground, disclosure) if event else None,
         steps=tuple(_configured(step, context.origins) for step in steps),
         payload=payload,
-        no_payload=None if payload else words,
+        no_payload=None if payload else words if asked else "unknown: Google was not asked",
         requests=tuple(_requests(row, wanted)) if row else (),
         live=None,
     )
