@@ -62,11 +62,23 @@ class StateUnusable(ConnectorError):
 
 
 class RetryLater(ConnectorError):
-    """A passing failure. `after_seconds` is what the service asked for, if it did."""
+    """A passing failure. `after_seconds` is what the service asked for, if it did.
 
-    def __init__(self, message: str, *, after_seconds: float | None = None) -> None:
+    `status` is HTTP's, 0 where nothing was answered; `request_id` the service's, if it gave one.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        after_seconds: float | None = None,
+        status: int = 0,
+        request_id: str = "",
+    ) -> None:
         super().__init__(message)
         self.after_seconds = after_seconds
+        self.status = status
+        self.request_id = request_id
 
 
 class ResyncRequired(ConnectorError):

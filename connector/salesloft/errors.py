@@ -133,6 +133,8 @@ def retry_later(answer: Answer, what: str) -> RetryLater:
     return RetryLater(
         f"Salesloft {what} to {answer.where} {answer.ending()}; it is tried again{redirect}",
         after_seconds=retry_after(answer.headers),
+        status=answer.status,
+        request_id=answer.request_id,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -152,6 +153,8 @@ class UserSettings:
     sync: SyncSettings = SyncSettings()
     bookings: BookingSettings = BookingSettings()
     roster: RosterSettings = RosterSettings()
+    origins: Mapping[str, Path] = field(default_factory=dict, compare=False, repr=False)
+    """Which file gave a key (`policy.private`, `policy.event_types.focusTime`); a key that is absent is a default."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class _Joining:
                 sync=sync,
                 bookings=replace(BookingSettings(), **written(self.tables.bookings)),
                 roster=replace(RosterSettings(), **written(self.tables.roster)),
+                origins=origins_of(self.defaults.layer) | origins_of(self.own.layer),
             )
         return UserDraft(name, file, guid, settings, mistakes)
 
@@ -177,6 +178,18 @@ class _Joining:
 
     def _is_mistaken(self, key: str) -> bool:
         return self.own.layer.is_mistaken(key) or self.defaults.layer.is_mistaken(key)
+
+
+def origins_of(layer: Layer) -> dict[str, Path]:
+    """Every key that a file wrote, dotted, with the file; a key of `policy.event_types` is named by itself."""
+    tables = layer.tables
+    found = {
+        f"{name}.{key}": layer.file
+        for name in tables.model_fields_set
+        for key in getattr(tables, name).model_fields_set
+    }
+    types = tables.policy.event_types or {}
+    return found | {f"policy.event_types.{kind.value}": layer.file for kind in types}
 
 
 def _overlaid_tables(defaults: Tables, own: Tables) -> Tables:

@@ -15,6 +15,7 @@ from datetime import datetime
 from connector.domain.mapping import Fingerprint, from_millis, iso, to_millis
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
+from connector.store import journal
 from connector.store.outbox import (
     BEYOND,
     IGNORED_TWICE,
@@ -106,8 +107,9 @@ def note_remote(connection: sqlite3.Connection, job: int, remote_id: int) -> Non
     connection.execute("UPDATE bulk_jobs SET remote_id = ? WHERE id = ?", (remote_id, job))
 
 
-def note_ready(connection: sqlite3.Connection, job: int) -> None:
+def note_ready(connection: sqlite3.Connection, job: int, now: datetime) -> None:
     connection.execute("UPDATE bulk_jobs SET ready = 1 WHERE id = ?", (job,))
+    journal.note_loaded(connection, job, now)
 
 
 def items(
@@ -165,6 +167,7 @@ def settle(
     `ignored` records are sent again, one by one: the time that Salesloft holds, and the body with a later one.
     """
     accepted, dead = [], 0
+    journal.note_done(connection, job, _not_accepted(refused, ignored), now)
     for row in items(connection, job):
         refusal = refused.get((row.calendar, row.key))
         again = ignored.get((row.calendar, row.key))
@@ -185,6 +188,26 @@ def settle(
     settle_accepted(connection, accepted)
     _forget(connection, job)
     return len(accepted), dead
+
+
+def _not_accepted(
+    refused: Mapping[tuple[int, Key], Refusal],
+    ignored: Mapping[tuple[int, Key], tuple[datetime, bytes]],
+) -> list[tuple[int, Key, journal.Outcome, str]]:
+    """What the journal says of each record that was not accepted."""
+    told = [
+        (
+            calendar,
+            key,
+            journal.Outcome.FIELD_DROPPED if refusal.passing else journal.Outcome.BULK_REFUSED,
+            refusal.reason,
+        )
+        for (calendar, key), refusal in refused.items()
+    ]
+    return told + [
+        (calendar, key, journal.Outcome.IGNORED, "Salesloft holds a later updated_at")
+        for calendar, key in ignored
+    ]
 
 
 def _ignored_before(connection: sqlite3.Connection, row: Row) -> bool:

@@ -137,43 +137,82 @@ class State:
         """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
 
         def write(connection: sqlite3.Connection) -> None:
+            for row in settled:
+                journal.write(connection, row, entry)
             outbox.settle_accepted(connection, settled)
-            if entry is not None:
-                for row in settled:
-                    journal.write(connection, row.calendar, row.key, entry)
             if stored_at is not None:
                 for row in settled:
                     outbox.note_stored_time(connection, row, stored_at)
 
         await self._database.run(write)
 
-    async def settle_ignored(self, row: outbox.Row, stored_at: datetime, payload: bytes) -> None:
-        await self._database.run(lambda c: outbox.settle_ignored(c, row, stored_at, payload))
+    async def settle_ignored(
+        self,
+        row: outbox.Row,
+        stored_at: datetime,
+        payload: bytes,
+        entry: journal.Entry | None = None,
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            journal.write(connection, row, entry)
+            outbox.settle_ignored(connection, row, stored_at, payload)
 
-    async def settle_later(self, row: outbox.Row, next_attempt: datetime, error: str) -> None:
-        await self._database.run(
-            lambda c: outbox.settle_later(c, row, next_attempt=next_attempt, error=error)
-        )
+        await self._database.run(write)
+
+    async def settle_later(
+        self,
+        row: outbox.Row,
+        next_attempt: datetime,
+        error: str,
+        entry: journal.Entry | None = None,
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            journal.write(connection, row, entry)
+            outbox.settle_later(connection, row, next_attempt=next_attempt, error=error)
+
+        await self._database.run(write)
 
     async def settle_refused(
-        self, row: outbox.Row, status: int, reason: str, request_id: str, now: datetime
+        self,
+        row: outbox.Row,
+        status: int,
+        reason: str,
+        request_id: str,
+        now: datetime,
+        entry: journal.Entry | None = None,
     ) -> bool:
-        return await self._database.run(
-            lambda c: outbox.settle_refused(
-                c, row, status=status, reason=reason, request_id=request_id, now=now
+        def write(connection: sqlite3.Connection) -> bool:
+            journal.write(connection, row, entry)
+            return outbox.settle_refused(
+                connection, row, status=status, reason=reason, request_id=request_id, now=now
             )
-        )
 
-    async def put_off(self, row: outbox.Row, until: datetime, error: str) -> None:
+        return await self._database.run(write)
+
+    async def put_off(
+        self, row: outbox.Row, until: datetime, error: str, entry: journal.Entry | None = None
+    ) -> None:
         """A whole calendar waits: Salesloft forbids it."""
-        await self._database.run(lambda c: outbox.put_off(c, row, until, error))
+
+        def write(connection: sqlite3.Connection) -> None:
+            journal.write(connection, row, entry)
+            outbox.put_off(connection, row, until, error)
+
+        await self._database.run(write)
 
     async def retry_now(self, calendars: Sequence[int]) -> None:
         """What was put off may be tried at once: the service answers again."""
         await self._database.run(lambda c: outbox.retry_now(c, calendars))
 
-    async def release(self, claimed: Sequence[outbox.Row]) -> None:
-        await self._database.run(lambda c: outbox.release(c, claimed))
+    async def release(
+        self, claimed: Sequence[outbox.Row], entry: journal.Entry | None = None
+    ) -> None:
+        def write(connection: sqlite3.Connection) -> None:
+            for row in claimed:
+                journal.write(connection, row, entry)
+            outbox.release(connection, claimed)
+
+        await self._database.run(write)
 
     async def bulkable(self, calendars: Sequence[int], now: datetime) -> int:
         """How many rows a bulk job could take now."""
@@ -192,8 +231,8 @@ class State:
     async def note_bulk_remote(self, job: int, remote_id: int) -> None:
         await self._database.run(lambda c: bulk.note_remote(c, job, remote_id))
 
-    async def note_bulk_ready(self, job: int) -> None:
-        await self._database.run(lambda c: bulk.note_ready(c, job))
+    async def note_bulk_ready(self, job: int, now: datetime) -> None:
+        await self._database.run(lambda c: bulk.note_ready(c, job, now))
 
     async def bulk_items(self, job: int, limit: int) -> list[outbox.Row]:
         """The next records that Salesloft does not have yet."""

@@ -182,7 +182,7 @@ class TeamBulk:
                     raise
 
         await self._persistently(ready)
-        await self._persistently(partial(self._state.note_bulk_ready, job.id))
+        await self._persistently(partial(self._state.note_bulk_ready, job.id, self._clock()))
 
     async def _wait(self, job: LocalJob, remote: int) -> None:
         """Until Salesloft has done the job; what becomes urgent meanwhile does not wait for ever."""

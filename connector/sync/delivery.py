@@ -16,12 +16,18 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
-from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater, Stopping
+from connector.domain.errors import (
+    ConnectorError,
+    CredentialsRefused,
+    RequestRefused,
+    RetryLater,
+    Stopping,
+)
 from connector.observe.log import get_logger
 from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.journal import Entry
+from connector.store.journal import Entry, Outcome
 from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
@@ -198,7 +204,7 @@ class TeamDelivery:
             self.tally.accepted += done.accepted
             self.tally.refused += done.refused
         except CredentialsRefused as refused:
-            await _persistently(partial(self._park, None, refused))
+            await _persistently(partial(self._park, None, refused, 0.0))
             self._bulk_resumed = False  # go on with the job when the key works again
         except Stopping:
             _log.info("bulk_left", team=self.team, job=job.name)
@@ -256,12 +262,12 @@ class TeamDelivery:
             with lease:
                 answer = await self.client.upsert(without(row.payload, dropped), lease)
         except RetryLater as later:
-            await _persistently(partial(self._try_later, row, later))
+            await _persistently(partial(self._try_later, row, later, lease.cost))
         except CredentialsRefused as refused:
             park = self._park if self._concerns_team(row, refused) else self._shut
-            await _persistently(partial(park, row, refused))
+            await _persistently(partial(park, row, refused, lease.cost))
         except RequestRefused as refused:
-            await _persistently(partial(self._refuse, row, refused, dropped))
+            await _persistently(partial(self._refuse, row, refused, dropped, lease.cost))
         else:
             await _persistently(partial(self._accept, row, answer))
         finally:
@@ -305,14 +311,39 @@ class TeamDelivery:
         """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
         if not row.ignored:
             _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
-            await self.state.settle_ignored(row, stored_at, with_time_above(row.payload, stored_at))
+            again = with_time_above(row.payload, stored_at)
+            await self.state.settle_ignored(row, stored_at, again, self._ignored(answer))
             return
-        reason = IGNORED_TWICE
-        if await self.state.settle_refused(row, 201, reason, answer.request_id, self.clock()):
+        reason, entry = IGNORED_TWICE, self._ignored(answer)
+        if await self.state.settle_refused(
+            row, 201, reason, answer.request_id, self.clock(), entry
+        ):
             self.tally.refused += 1
             _log.error("dead_letter", event_id=row.key.event_id, message=reason)
 
-    async def _try_later(self, row: Row, later: RetryLater) -> None:
+    def _ignored(self, answer: UpsertAnswer) -> Entry:
+        return Entry(
+            self.clock(),
+            201,
+            answer.upsert_type,
+            request_id=answer.request_id,
+            cost=answer.cost,
+            outcome=Outcome.IGNORED,
+            message="Salesloft holds a later updated_at",
+        )
+
+    def _failed(self, error: ConnectorError, cost: float, outcome: Outcome) -> Entry:
+        """What the journal keeps of a request that was not accepted."""
+        return Entry(
+            self.clock(),
+            status=getattr(error, "status", 0),
+            request_id=getattr(error, "request_id", ""),
+            cost=cost,
+            outcome=outcome,
+            message=getattr(error, "reason", "") or str(error),
+        )
+
+    async def _try_later(self, row: Row, later: RetryLater, cost: float) -> None:
         ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(row.attempts, 10))
         pause = random.uniform(0, ceiling)  # noqa: S311  # full jitter
         if later.after_seconds is not None:
@@ -327,7 +358,12 @@ class TeamDelivery:
             attempts=row.attempts + 1,
             message=str(later),
         )
-        await self.state.settle_later(row, self.clock() + timedelta(seconds=pause), str(later))
+        await self.state.settle_later(
+            row,
+            self.clock() + timedelta(seconds=pause),
+            str(later),
+            self._failed(later, cost, Outcome.PUT_OFF),
+        )
 
     def _concerns_team(self, row: Row, refused: CredentialsRefused) -> bool:
         """A 401 always does. A 403 does when it is said of several calendars, or of the only one."""
@@ -336,14 +372,15 @@ class TeamDelivery:
             return True
         return len(self._forbidden) >= min(3, len(self.calendars))
 
-    async def _shut(self, row: Row, refused: CredentialsRefused) -> None:
+    async def _shut(self, row: Row, refused: CredentialsRefused, cost: float) -> None:
         """Salesloft forbids this one calendar: its rows wait, its neighbours go on."""
         if row.calendar not in self._shut_since:
             self._shut_since[row.calendar] = self.clock()
             _log.error("calendar_forbidden", team=self.team, message=str(refused))
         early = self.clock() - self._shut_since[row.calendar] < PROBE_FIRST_FOR
         until = self.clock() + (self.probe_every if early else PROBE_LATER)
-        await self.state.put_off(row, until, str(refused))
+        entry = self._failed(refused, cost, Outcome.PUT_OFF)
+        await self.state.put_off(row, until, str(refused), entry)
 
     def _served(self) -> list[int]:
         """The calendars to send for; a one-shot leaves those that are forbidden to the next run."""
@@ -351,10 +388,10 @@ class TeamDelivery:
             self.calendars - self._shut_since.keys() if self._one_shot else self.calendars
         )
 
-    async def _park(self, row: Row | None, refused: CredentialsRefused) -> None:
+    async def _park(self, row: Row | None, refused: CredentialsRefused, cost: float) -> None:
         now = self.clock()
         if row is not None:
-            await self.state.release([row])
+            await self.state.release([row], self._failed(refused, cost, Outcome.PUT_OFF))
         if self._parked.since is None:
             self._parked.since = now
             _log.error("team_parked", team=self.team, message=str(refused))
@@ -363,17 +400,23 @@ class TeamDelivery:
         self._parked.until = now + (self.probe_every if early else PROBE_LATER)
 
     async def _refuse(
-        self, row: Row, refused: RequestRefused, sent_without: frozenset[str]
+        self, row: Row, refused: RequestRefused, sent_without: frozenset[str], cost: float
     ) -> None:
         drop = refused_fields(refused) & DROPPABLE - sent_without
         if drop:
             # Newer fields that this team's Salesloft does not take: leave them out from now on.
             self._dropped |= drop
             _log.warning("field_dropped", team=self.team, fields=sorted(drop), message=str(refused))
-            await self.state.settle_later(row, self.clock(), str(refused))
+            entry = self._failed(refused, cost, Outcome.FIELD_DROPPED)
+            await self.state.settle_later(row, self.clock(), str(refused), entry)
             return
         dead = await self.state.settle_refused(
-            row, refused.status, refused.reason, refused.request_id, self.clock()
+            row,
+            refused.status,
+            refused.reason,
+            refused.request_id,
+            self.clock(),
+            self._failed(refused, cost, Outcome.REFUSED),
         )
         if dead:
             self.tally.refused += 1
