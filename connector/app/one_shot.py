@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from connector.app.bookings import rounds
 from connector.app.parts import Clock, Parts, assemble, now, state_file
 from connector.domain.errors import (
     CredentialsRefused,
@@ -44,6 +45,8 @@ async def run_once(
             before = await parts.state.dead_letters()
             reports: list[Report] = []
             async with telling(progress, lambda: parts.progress(len(reports))):
+                # First, so that what is booked now is read and delivered in the same run.
+                booked = await rounds(tuple(parts.bookings.values()), stopping)
                 await _read_unless(stopping, parts, reports, full=full)
                 draining = [
                     asyncio.create_task(delivery.drain(stopping), name=f"delivery {team}")
@@ -51,7 +54,12 @@ async def run_once(
                 ]
                 await until_drained(draining, stopping)
             summary = _summary(parts, reports, await parts.state.backlog(parts.ids))
-            return replace(summary, refusals=await _refusals(parts, before))
+            return replace(
+                summary,
+                refusals=await _refusals(parts, before),
+                bookings_failed=sum(one.failed for one in booked),
+                bookings_left=sum(one.left for one in booked),
+            )
 
 
 async def run_dry(

@@ -15,6 +15,7 @@ import aiohttp
 
 import connector
 from connector import google, salesloft
+from connector.app.bookings import booker_of
 from connector.domain.errors import (
     ConfigurationInvalid,
     ConfigurationMistake,
@@ -26,6 +27,7 @@ from connector.observe.log import get_logger
 from connector.settings.model import Settings, UserSettings
 from connector.store import Database, State
 from connector.store.commit import Hold
+from connector.sync.bookings import TeamBookings
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle
@@ -53,6 +55,7 @@ class Parts:
     calendars: tuple[Calendar, ...]
     deliveries: dict[str, TeamDelivery]
     clients: Mapping[str, salesloft.SalesloftClient]
+    bookings: Mapping[str, TeamBookings]
 
     def delivery_of(self, calendar: Calendar) -> TeamDelivery:
         return self.deliveries[calendar.team]
@@ -118,6 +121,7 @@ async def assemble(
         sellers: dict[str, HeldBySalesloft] = {}
         calendars: list[Calendar] = []
         deliveries: dict[str, TeamDelivery] = {}
+        bookings: dict[str, TeamBookings] = {}
         for user in settings.users:
             tokens = google.TokenSource(
                 user.google.credentials.info,
@@ -140,8 +144,14 @@ async def assemble(
             if delivery.bulk is not None:
                 delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
             delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
+            if user.bookings.enabled:
+                booker, writing = booker_of(user, row.id, to_google, pool, limiters[_project(user)])
+                stack.push_async_callback(writing.close)
+                bookings.setdefault(team, TeamBookings(team, clients[team], state, clock)).add(
+                    booker
+                )
         cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
-        yield Parts(state, cycle, tuple(calendars), deliveries, clients)
+        yield Parts(state, cycle, tuple(calendars), deliveries, clients, bookings)
 
 
 def _delivery(

@@ -23,6 +23,8 @@ from connector.google.refresh import RefreshPool, TokenRefused, TokenUnreachable
 from connector.google.token_errors import token_error, token_parked
 
 READ_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
+WRITE_SCOPE = "https://www.googleapis.com/auth/calendar.events"
+"""For bookings, in tokens of their own: where it is refused, reading goes on."""
 RENEW_SECONDS = 300.0
 """With less left, a token is renewed while it still serves."""
 WAIT_SECONDS = 60.0
