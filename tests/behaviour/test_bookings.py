@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
+from connector.app import run_dry
 from connector.domain.booking import event_id_of
 from connector.domain.model import UserGuid
+from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from tests.office import Office, guid_of, open_office
 
@@ -151,7 +155,7 @@ async def test_a_fault_at_any_call_of_a_booking_books_once(
 
 
 async def test_without_the_write_scope_meetings_stay_pending_and_reading_goes_on(
-    office: Office, capsys: pytest.CaptureFixture[str]
+    office: Office,
 ) -> None:
     number = book(office)
     office.google.faults.add(
@@ -181,3 +185,60 @@ async def test_what_google_will_never_take_is_marked_failed(office: Office) -> N
     summary = await office.once()
     assert office.salesloft.meeting(number).status == "failed"
     assert summary.exit_status == 1
+
+
+async def test_the_scope_for_writing_is_asked_for_in_a_token_of_its_own(office: Office) -> None:
+    read_only = "https://www.googleapis.com/auth/calendar.events.readonly"
+    office.google.grant_scopes("pam@example.com", [read_only])
+    number = book(office)
+    office.sellers["pam"].create("Own", TOMORROW)
+    with capture_logs() as said:
+        summary = await office.once()
+    assert summary.exit_status == 1
+    assert office.salesloft.meeting(number).status == "pending"
+    assert office.differences() == []
+    assert "https://www.googleapis.com/auth/calendar.events " in repr(said)
+    office.google.grant_scopes(
+        "pam@example.com", [read_only, "https://www.googleapis.com/auth/calendar.events"]
+    )
+    await office.once()
+    assert office.salesloft.meeting(number).status == "booked"
+
+
+async def test_no_text_and_no_address_of_a_booking_is_logged(office: Office) -> None:
+    book(office)
+    book(office, guests=["nobody at all@"], end=TOMORROW - timedelta(hours=1))
+    office.google.faults.add(Fault("events.insert", kind="truncate"))
+    with capture_logs() as said:
+        await office.once()
+        await office.once()
+    assert any(line["event"] == "booking_failed" for line in said)
+    for secret in ("Paper", "Agenda", "Phone", "@", "Dwight"):
+        assert secret not in repr(said)
+
+
+async def test_a_dry_run_books_nothing(office: Office) -> None:
+    number = book(office)
+    await run_dry(load_settings(office.config), asyncio.Event(), full=False, show=lambda *_: None)
+    assert office.salesloft.meeting(number).status == "pending"
+    assert not office.google.calendars["pam@example.com"].rows
+
+
+async def test_a_conference_is_asked_for_where_it_is_configured(office: Office) -> None:
+    office.configure("pam", extra='[bookings]\nconference = "hangoutsMeet"\n')
+    book(office)
+    await office.once()
+    (event,) = seen(office)
+    assert (event.video_link or "").startswith("https://meet.google.com/")
+
+
+async def test_whole_days_stay_whole_days(office: Office) -> None:
+    day = TOMORROW.replace(hour=0)
+    book(office, start=day, end=day + timedelta(days=2), all_day=True)
+    await office.once()
+    (event,) = seen(office)
+    assert (event.all_day, event.start, event.end) == (
+        True,
+        day.date(),
+        day.date() + timedelta(days=2),
+    )
