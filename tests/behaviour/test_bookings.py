@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
@@ -15,6 +17,7 @@ from connector.domain.booking import event_id_of
 from connector.domain.model import UserGuid
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
+from tests.behaviour.test_crash_points import Death, Reaper
 from tests.office import Office, guid_of, open_office
 
 TOMORROW = datetime.now(UTC).replace(microsecond=0, second=0, minute=0) + timedelta(days=1)
@@ -23,6 +26,7 @@ TOMORROW = datetime.now(UTC).replace(microsecond=0, second=0, minute=0) + timede
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     async with open_office(tmp_path) as opened:
+        opened.bookings = True
         opened.hire("pam")
         await opened.once(full=True)
         yield opened
@@ -185,6 +189,62 @@ async def test_what_google_will_never_take_is_marked_failed(office: Office) -> N
     summary = await office.once()
     assert office.salesloft.meeting(number).status == "failed"
     assert summary.exit_status == 1
+
+
+async def die_at_a_call(office: Office, reaper: Reaper) -> None:
+    """One run that dies at the reaper's request to either service, if it makes so many."""
+    request = aiohttp.ClientSession._request
+
+    async def request_or_die(self: aiohttp.ClientSession, *args: Any, **kwargs: Any) -> Any:
+        return await reaper.step(lambda: request(self, *args, **kwargs))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(aiohttp.ClientSession, "_request", request_or_die)
+        try:
+            await office.once()
+        except Death:
+            return
+        except BaseExceptionGroup as group:
+            if group.split(Death)[1] is not None:
+                raise
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_a_death_at_any_call_of_a_booking_books_moves_and_cancels_once(
+    office: Office, after: bool
+) -> None:
+    at, struck = 0, True
+    while struck:
+        at += 1
+        struck = False
+        number = book(office)
+        meeting = office.salesloft.meeting(number)
+
+        reaper = Reaper(at, after)
+        await die_at_a_call(office, reaper)
+        struck |= reaper.struck
+        await office.once()
+        assert meeting.status == "booked", at
+        assert [event.id for event in seen(office)] == [meeting.event_id], at
+
+        later = TOMORROW + timedelta(hours=at)
+        office.salesloft.reschedule_meeting(number, later, later + timedelta(minutes=30))
+        reaper = Reaper(at, after)
+        await die_at_a_call(office, reaper)
+        struck |= reaper.struck
+        await office.once()
+        assert meeting.reschedule_status == "booked", at
+        assert [event.start.astimezone(UTC) for event in seen(office)] == [later], at
+
+        office.salesloft.cancel_meeting(number)
+        reaper = Reaper(at, after)
+        await die_at_a_call(office, reaper)
+        struck |= reaper.struck
+        await office.once()
+        assert seen(office) == [], at
+    assert at > 5
+    await office.once()
+    assert office.differences() == []
 
 
 async def test_the_scope_for_writing_is_asked_for_in_a_token_of_its_own(office: Office) -> None:
