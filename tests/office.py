@@ -44,6 +44,8 @@ class Office:
     clock: Callable[[], datetime]
     sellers: dict[str, Calendar] = field(default_factory=dict)
     internal_domains: list[str] = field(default_factory=lambda: ["example.com"])
+    bookings: bool = False
+    """Most tests count Salesloft's requests, and want no look-ups of meetings among them."""
     poll_interval: str = "1s"
     points_per_minute: int = 100_000
     past_days: int = 30
@@ -74,6 +76,7 @@ class Office:
             f'[state]\nurl = "sqlite:///{self.state}"\n'
             f'[salesloft]\napi_key_file = "salesloft.key"\napi_url = "{self.salesloft_url}"\n'
             f"points_per_minute = {self.points_per_minute}\n"
+            f"[bookings]\nenabled = {str(self.bookings).lower()}\n"
             f"[policy]\ninternal_domains = {json.dumps(self.internal_domains)}\n"
             f'[sync]\npoll_interval = "{self.poll_interval}"\n'
             f"past_days = {self.past_days}\nfuture_days = {self.future_days}\n"

@@ -76,6 +76,7 @@ class Service:
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
         self._stopping = stopping
+        self.membership.renew_rounds()
         await self._become(self.settings)
         self.engine.rounds.every(UPKEEP_EVERY.total_seconds(), "upkeep", self._keep_up)
         self.engine.rounds.every(VERIFY_LOOKS_EVERY, "verify", self._verify)
@@ -116,6 +117,10 @@ class Service:
         rounds: dict[str, tuple[float, Step]] = {"banners": (banners, connections.round)}
         if pause is not None:
             rounds["roster"] = (pause.total_seconds(), partial(self._look_up, team.name))
+        enabled = [user.bookings for user in team.users.values() if user.bookings.enabled]
+        if enabled:
+            interval = min(bookings.interval for bookings in enabled).total_seconds()
+            rounds["bookings"] = (interval, partial(team.bookings.round, self._stopping))
         return rounds
 
     async def _look_up(self, team: str) -> None:

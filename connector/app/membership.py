@@ -41,6 +41,9 @@ class Membership:
         self._version: int | None = None
         self._changing = asyncio.Lock()
         engine.rounds.every(LOOK_EVERY, "decisions", self.look)
+
+    def renew_rounds(self) -> None:
+        """Have the rounds of every team as they are wanted now."""
         self._keep_rounds()
 
     async def become(self, users: Iterable[UserSettings]) -> None:

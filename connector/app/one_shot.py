@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
+from connector.app.bookings import rounds
 from connector.app.opening import open_for
 from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
 from connector.app.roster import LookedUp, connections_of
@@ -50,6 +51,8 @@ async def run_once(
             before = await parts.state.dead_letters()
             reports: list[Report] = []
             async with telling(progress, lambda: _progress(parts, len(reports), looked_up)):
+                # First, so that what is booked now is read and delivered in the same run.
+                booked = await rounds(tuple(parts.bookings.values()), stopping)
                 await _read_unless(stopping, parts, reports, full=full)
                 draining = [
                     asyncio.create_task(delivery.drain(stopping), name=f"delivery {team}")
@@ -59,7 +62,12 @@ async def run_once(
                 if not stopping.is_set():
                     await _banners(parts, looked_up.settings, clock)
             summary = _summary(parts, reports, await parts.state.backlog(parts.ids), looked_up)
-            return replace(summary, refusals=await _refusals(parts, before))
+            return replace(
+                summary,
+                refusals=await _refusals(parts, before),
+                bookings_failed=sum(one.failed for one in booked),
+                bookings_left=sum(one.left for one in booked),
+            )
 
 
 async def run_dry(

@@ -15,6 +15,7 @@ import aiohttp
 
 import connector
 from connector import google, salesloft
+from connector.app.bookings import booker_of
 from connector.domain.errors import (
     ConfigurationInvalid,
     ConfigurationMistake,
@@ -27,6 +28,7 @@ from connector.observe.log import get_logger
 from connector.settings.model import Settings, UserSettings
 from connector.store import CalendarState, Database, State
 from connector.store.commit import Hold
+from connector.sync.bookings import Booker, TeamBookings
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
 from connector.sync.cycle import CalendarCycle
@@ -52,6 +54,7 @@ class Team:
     name: str
     client: salesloft.SalesloftClient
     delivery: TeamDelivery
+    bookings: TeamBookings
     users: dict[UserName, UserSettings] = field(default_factory=dict)
 
     def agree(self) -> None:
@@ -74,6 +77,15 @@ class Served:
     calendar: Calendar
     tokens: google.TokenSource
     held: HeldBySalesloft
+    booker: Booker | None
+    """What books this user's meetings, if that is wanted."""
+    writing: google.TokenSource | None
+
+    async def close(self) -> None:
+        """Give up renewals of tokens."""
+        await self.tokens.close()
+        if self.writing is not None:
+            await self.writing.close()
 
 
 class Parts:
@@ -112,6 +124,12 @@ class Parts:
     @property
     def deliveries(self) -> dict[str, TeamDelivery]:
         return {name: team.delivery for name, team in self.teams.items()}
+
+    @property
+    def bookings(self) -> dict[str, TeamBookings]:
+        """Of the teams for which meetings are booked at all."""
+        booking = {one.calendar.team for one in self.served.values() if one.booker is not None}
+        return {name: self.teams[name].bookings for name in sorted(booking)}
 
     @property
     def clients(self) -> dict[str, salesloft.SalesloftClient]:
@@ -169,7 +187,13 @@ class Parts:
         calendar = Calendar(
             seller, row.id, name, interval, idle.total_seconds() if idle is not None else None
         )
-        served = Served(user, calendar, tokens, HeldBySalesloft(team.client))
+        booker, writing = None, None
+        if user.bookings.enabled:
+            booker, writing = booker_of(
+                user, row.id, self.to_google, self.pool, self._limiter(user)
+            )
+        held = HeldBySalesloft(team.client)
+        served = Served(user, calendar, tokens, held, booker, writing)
         self.served[user.name] = served
         if team.delivery.bulk is not None:
             team.delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
@@ -185,6 +209,14 @@ class Parts:
         is_planned_anew = row.token_fingerprint is None or calendar.seller.judged_alike(
             row.token_fingerprint
         )
+        booker, bookings = (
+            self.served[calendar.seller.name].booker,
+            self.teams[calendar.team].bookings,
+        )
+        if booker is not None and row.is_served:
+            bookings.add(booker)
+        else:
+            bookings.remove(row.user_guid)
         sends = row.paused_since is None and row.disconnected_since is None
         (self._halted.discard if sends else self._halted.add)(calendar.id)
         if sends and (is_planned_anew or row.left_at is not None):
@@ -207,8 +239,9 @@ class Parts:
         if team.delivery.bulk is not None:
             guid = served.settings.salesloft.user_guid
             team.delivery.bulk.names.pop(calendar_id_of(guid), None)
+        team.bookings.remove(served.settings.salesloft.user_guid)
         team.agree()
-        await served.tokens.close()
+        await served.close()
         return served.calendar
 
     async def drop_empty_teams(self) -> list[str]:
@@ -230,13 +263,14 @@ class Parts:
     async def close(self) -> None:
         """Give up renewals, and keep what the last answers told of costs."""
         for served in self.served.values():
-            await served.tokens.close()
+            await served.close()
         await keep_spent(self.clients)
 
     async def _new_team(self, name: str, user: UserSettings, coming: Collection[str]) -> Team:
         teams = [*(coming or self.teams), name]
         client = await client_of(name, [user], self.state, self.to_salesloft, teams)
-        team = Team(name, client, _delivery(name, user, client, self.state, self.clock))
+        delivery = _delivery(name, user, client, self.state, self.clock)
+        team = Team(name, client, delivery, TeamBookings(name, client, self.state, self.clock))
         self.teams[name], self.live_clients[name] = team, client
         self.live_budgets[name] = client.budget
         return team

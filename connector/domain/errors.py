@@ -9,6 +9,7 @@
     ├── RetryLater              passing: try again after a pause (rate limits, 5xx, time-outs, broken answers)
     ├── ResyncRequired          drop the sync token, list in full
     ├── UserParked              this user's calendar cannot be read; neighbours go on, probed again
+    ├── WriteScopeMissing       bookings are off for this user and probed again; reading goes on
     ├── NotFound                this one event is unknown to Google or not visible
     ├── RequestRefused          the service refused this one request for good (422, 400): park the item
     └── Stopping                the process is being stopped: give up waiting, nothing is lost
@@ -108,6 +109,10 @@ class UserParked(ConnectorError):
     def __init__(self, message: str, *, reason: ParkReason) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class WriteScopeMissing(ConnectorError):
+    """Google refuses what writing a booking needs; says nothing of reading, and is never a loss of access."""
 
 
 class NotFound(ConnectorError):

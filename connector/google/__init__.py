@@ -4,11 +4,14 @@ Read `calendar.py` first: `GoogleCalendar` is one user's calendar, with one meth
 of a request's way: `requests` (builds it, never sends), `auth` and `refresh` (its token), `limiter` (its turn),
 `transport` (its sending and its retries, within `retry`'s bounds), `errors` and `token_errors` (what a refusal means,
 as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's values; one bad item never spoils a page).
+
+`bookings.py` has the only writes: meetings booked in Salesloft.
 """
 
 from __future__ import annotations
 
 from connector.google.auth import READ_SCOPE, WRITE_SCOPE, TokenSource
+from connector.google.bookings import GoogleBookings
 from connector.google.calendar import GoogleCalendar
 from connector.google.limiter import Priority, RequestLimiter
 from connector.google.probe import CalendarSeen, probe_calendar
@@ -23,6 +26,7 @@ __all__ = [
     "ApiRequest",
     "CalendarRequests",
     "CalendarSeen",
+    "GoogleBookings",
     "GoogleCalendar",
     "GoogleTransport",
     "Priority",

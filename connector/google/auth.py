@@ -26,7 +26,7 @@ from connector.google.token_errors import Asked, token_error, token_parked
 
 READ_SCOPE = "https://www.googleapis.com/auth/calendar.events.readonly"
 WRITE_SCOPE = "https://www.googleapis.com/auth/calendar.events"
-"""For bookings; asked for in a token of its own."""
+"""For bookings, in tokens of their own: where it is refused, reading goes on."""
 RENEW_SECONDS = 300.0
 """With less left, a token is renewed while it still serves."""
 WAIT_SECONDS = 60.0

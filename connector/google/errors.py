@@ -39,6 +39,13 @@ class Call(Enum):
     WINDOW = "listing of a window"
     OCCURRENCES = "occurrences of a series"
     EVENT = "look-up of an event"
+    INSERT = "booking of a meeting"
+    PATCH = "move of a meeting"
+    DELETE = "cancellation of a meeting"
+
+
+OF_ONE_EVENT = frozenset({Call.OCCURRENCES, Call.EVENT, Call.PATCH, Call.DELETE})
+"""Where 404 and 410 speak of the event, not of the calendar."""
 
 
 class Action(Enum):
@@ -81,6 +88,8 @@ MEANINGS: dict[tuple[int, str], Meaning] = {
     (403, "forbiddenForServiceAccounts"): Action.REFUSED,
     (403, "notACalendarUser"): ParkReason.NOT_A_CALENDAR_USER,
     (404, "notFound"): Action.NOT_FOUND,
+    # Writes: the role on the calendar allows none; that id was taken, `bookings.py` reads it back.
+    (403, "requiredAccessLevel"): Action.REFUSED,
     (409, "duplicate"): Action.REFUSED,
     (410, "fullSyncRequired"): Action.RESYNC,
     (410, "updatedMinTooLongAgo"): Action.RESYNC,
@@ -228,13 +237,13 @@ def _resync(refusal: Refusal, call: Call, where: str) -> ConnectorError:
 
 
 def _gone(refusal: Refusal, call: Call, where: str) -> ConnectorError:
-    if call in (Call.OCCURRENCES, Call.EVENT):
+    if call in OF_ONE_EVENT:
         return _not_found(refusal, call, where)
     return _resync(refusal, call, where)
 
 
 def _not_found(refusal: Refusal, call: Call, where: str) -> ConnectorError:
-    if call not in (Call.OCCURRENCES, Call.EVENT):
+    if call not in OF_ONE_EVENT:
         return parked(ParkReason.CALENDAR_GONE, where)
     if not refusal.readable:
         # Not the API's own words (a proxy's page, a cut body): too little to call a meeting gone.

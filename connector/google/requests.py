@@ -106,6 +106,34 @@ class CalendarRequests:
         """One event, cancelled or not."""
         return _frozen(self._events.get(eventId=str(event_id), **self._constant), Call.EVENT)
 
+    def insert_event(
+        self, body: dict[str, Any], *, send_updates: str, conference: bool = False
+    ) -> ApiRequest:
+        """A new event whose `body` holds an id of our choice. `conference`: its `conferenceData` is heeded."""
+        version = {"conferenceDataVersion": 1} if conference else {}
+        return _frozen(
+            self._events.insert(body=body, sendUpdates=send_updates, **version, **self._constant),
+            Call.INSERT,
+        )
+
+    def patch_event(
+        self, event_id: EventId, body: dict[str, Any], *, send_updates: str
+    ) -> ApiRequest:
+        """Change what `body` names of one event; lists are replaced whole."""
+        return _frozen(
+            self._events.patch(
+                eventId=str(event_id), body=body, sendUpdates=send_updates, **self._constant
+            ),
+            Call.PATCH,
+        )
+
+    def delete_event(self, event_id: EventId, *, send_updates: str) -> ApiRequest:
+        """Cancel one event. Google answers 204 without a body."""
+        return _frozen(
+            self._events.delete(eventId=str(event_id), sendUpdates=send_updates, **self._constant),
+            Call.DELETE,
+        )
+
     def _list(self, call: Call, page_token: str | None, **parameters: Any) -> ApiRequest:
         return _frozen(self._events.list(**self._paged(page_token, **parameters)), call)
 

@@ -133,7 +133,7 @@ class GoogleTransport:
             return _Failure("time-out")
         except (aiohttp.ClientError, OSError) as error:
             return _Failure(f"broken connection ({type(error).__name__})")
-        if status == 200:
+        if 200 <= status < 300:
             try:
                 return Answer(await _decoded(body, decode), http_date(headers.get("Date")))
             except BrokenBody as error:

@@ -128,6 +128,7 @@ class BookingSettings:
     enabled: bool = True
     interval: timedelta = timedelta(seconds=10)
     send_updates: Literal["all", "externalOnly", "none"] = "all"
+    conference: Literal["none", "hangoutsMeet"] = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,9 @@ class BookingsTable(Table):
     send_updates: Literal["all", "externalOnly", "none"] | None = Field(
         default=None, description='"all", "externalOnly" or "none"'
     )
+    conference: Literal["none", "hangoutsMeet"] | None = Field(
+        default=None, description='"none" or "hangoutsMeet"'
+    )
 
 
 class RosterTable(Table):

@@ -49,12 +49,16 @@ class Summary:
     refusals: tuple[RefusedEvent, ...] = ()
     not_served: tuple[str, ...] = ()
     unknown: str | None = None
+    bookings_failed: int = 0
+    bookings_left: int = 0
+    """Meetings booked in Salesloft that were refused for good, and that wait for the next run; the log names them."""
 
     @property
     def exit_status(self) -> int:
         if self.key_refused is not None or self.nobody_served:
             return 77
         failed = self.unknown or any(user.error or user.set_aside for user in self.users)
+        failed = failed or bool(self.bookings_failed or self.bookings_left)
         return 1 if failed or self.refused or self.pending or self.held else 0
 
 

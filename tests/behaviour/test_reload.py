@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from connector.app import run_daemon
 from connector.cli import steering
@@ -132,7 +133,9 @@ async def test_what_waits_under_the_old_policy_is_not_sent_under_the_new_one(
         await requests.until(lambda: office.salesloft.count("events.upsert") > 0)
         # Google does not answer either: nothing can be read, and so planned, anew.
         office.google.faults.add(Fault("events.list", "status", status=503, times=10_000))
-        office.configure("pam", extra='[policy]\ninternal_domains = ["customer.example.org"]\n')
+        with capture_logs() as logs:
+            office.configure("pam", extra='[policy]\ninternal_domains = ["customer.example.org"]\n')
+            await requests.until(lambda: any(one["event"] == "user_changed" for one in logs))
         before = office.salesloft.count("events.upsert")
         office.salesloft.faults.clear()
         listed = len(office.google.log)
