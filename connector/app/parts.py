@@ -23,6 +23,7 @@ from connector.domain.errors import (
 from connector.domain.mapping import calendar_id_of
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer
 from connector.settings.model import Settings, UserSettings
 from connector.store import Database, State
 from connector.store.commit import Hold
@@ -99,7 +100,7 @@ def state_file(settings: Settings) -> Path:
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, database: Database, clock: Clock = now
+    settings: Settings, database: Database, clock: Clock = now, observer: Observer = NOBODY
 ) -> AsyncIterator[Parts]:
     """Build every part for the users of the settings; close all of them at the end."""
     async with AsyncExitStack() as stack:
@@ -112,7 +113,7 @@ async def assemble(
         to_salesloft = await stack.enter_async_context(salesloft.make_session())
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
-        clients = await _clients(settings, state, to_salesloft)
+        clients = await _clients(settings, state, to_salesloft, observer)
         stack.push_async_callback(_keep_spent, clients)
         limiters = _limiters(settings)
         sellers: dict[str, HeldBySalesloft] = {}
@@ -129,7 +130,7 @@ async def assemble(
             stack.push_async_callback(tokens.close)
             team = team_of(user)
             sellers[user.name] = HeldBySalesloft(clients[team])
-            seller = _seller(user, to_google, tokens, limiters[_project(user)])
+            seller = _seller(user, to_google, tokens, limiters[_project(user)], observer)
             row = await state.calendar(user.salesloft.user_guid, user.name)
             interval = user.sync.poll_interval.total_seconds()
             calendars.append(Calendar(seller, row.id, team, interval))
@@ -137,10 +138,12 @@ async def assemble(
                 team, _delivery(team, user, clients[team], state, clock)
             )
             delivery.calendars.add(row.id)
+            delivery.observer = observer
             if delivery.bulk is not None:
+                delivery.bulk.observer = observer
                 delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
             delivery.probe_every = min(delivery.probe_every, user.sync.poll_interval)
-        cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock)
+        cycle = CalendarCycle(state, lambda seller: sellers[seller.name], clock, observer)
         yield Parts(state, cycle, tuple(calendars), deliveries, clients)
 
 
@@ -170,7 +173,7 @@ def team_of(user: UserSettings) -> str:
 
 
 async def _clients(
-    settings: Settings, state: State, session: aiohttp.ClientSession
+    settings: Settings, state: State, session: aiohttp.ClientSession, observer: Observer
 ) -> dict[str, salesloft.SalesloftClient]:
     """One client and one budget a team; of differing `points_per_minute` the smallest counts."""
     teams: dict[str, list[UserSettings]] = defaultdict(list)
@@ -187,7 +190,11 @@ async def _clients(
         budget.keeper = partial(state.spend, team)
         key = users[0].salesloft.api_key
         clients[team] = salesloft.SalesloftClient(
-            session, users[0].salesloft.api_url, key.reveal, budget
+            session,
+            users[0].salesloft.api_url,
+            key.reveal,
+            budget,
+            None if observer is NOBODY else observer.salesloft_answered,
         )
     return clients
 
@@ -220,10 +227,18 @@ def _seller(
     session: aiohttp.ClientSession,
     tokens: google.TokenSource,
     limiter: google.RequestLimiter,
+    observer: Observer,
 ) -> Seller:
     delegated = user.google.credentials.kind == "service_account"
     quota_user = google.quota_user(user.google.subject or user.name) if delegated else None
-    transport = google.GoogleTransport(session, tokens, limiter, who=user.name, rate_key=quota_user)
+    transport = google.GoogleTransport(
+        session,
+        tokens,
+        limiter,
+        who=user.name,
+        rate_key=quota_user,
+        on_answer=None if observer is NOBODY else observer.google_answered,
+    )
     requests = google.CalendarRequests(
         user.google.api_url, user.google.calendar_id, quota_user=quota_user
     )

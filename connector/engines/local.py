@@ -179,12 +179,7 @@ class LocalEngine:
 
     async def _pulse(self) -> None:
         """Feed the watchdog while work advances, and show the service manager how it stands."""
-        now = self._monotonic()
-        stuck = [
-            calendar.seller.name
-            for calendar in self._calendars
-            if calendar.reading_since is not None and now - calendar.reading_since > STUCK_SECONDS
-        ]
+        stuck = self.stuck()
         if stuck:
             _log.error("reading_stuck", users=stuck)
             return
@@ -194,6 +189,15 @@ class LocalEngine:
             f" {backlog.dead_letters} refused"
         )
         self._manager.alive()
+
+    def stuck(self) -> list[str]:
+        """Users whose reading does not advance: then neither the watchdog is fed nor /healthz good."""
+        now = self._monotonic()
+        return [
+            calendar.seller.name
+            for calendar in self._calendars
+            if calendar.reading_since is not None and now - calendar.reading_since > STUCK_SECONDS
+        ]
 
     def _watch(self, task: asyncio.Task[None]) -> None:
         """A task that dies of something nobody foresaw stops the process, loudly; the next start resumes."""

@@ -17,7 +17,7 @@ from connector.domain.errors import ConfigurationInvalid, ConfigurationMistake
 from connector.domain.model import UserGuid
 from connector.settings.layer import Layer, read_layer, reason
 from connector.settings.model import BrokenUser, ProcessSettings, Settings
-from connector.settings.process import misplaced, process_settings
+from connector.settings.process import misplaced, process_mistakes, process_settings
 from connector.settings.sources import Sources, read_sources
 from connector.settings.users import Origin, UserDraft, draft_of
 
@@ -141,6 +141,7 @@ def _reading(defaults: Path | None, files: list[Path], env: Mapping[str, str]) -
         of_process = origins[0].layer
     if of_process is None or base is not None:
         origins = [_without_process_tables(origin) for origin in origins]
+    fatal = (*fatal, *process_mistakes(of_process, env))
     drafts = _with_shared_guids([draft_of(origin, base) for origin in origins])
     return Reading(process_settings(of_process, env), drafts, fatal)
 

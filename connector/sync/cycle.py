@@ -22,6 +22,7 @@ from connector.domain.mapping import calendar_id_of
 from connector.domain.model import Listing, UserGuid
 from connector.domain.plan import Ground, Known
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer, PollResult
 from connector.store import CalendarState, State
 from connector.store.commit import Committed, Cycle
 from connector.sync.reading import Reading, read_changes, read_everything
@@ -51,6 +52,8 @@ class Report:
     full: bool = False
     committed: Committed | None = None
     error: UserParked | RetryLater | CredentialsRefused | RequestRefused | None = None
+    ours: bool = False
+    """The error is a mistake of ours."""
 
     @property
     def failed(self) -> bool:
@@ -61,6 +64,21 @@ class Report:
         done = self.committed
         return done is not None and bool(done.sends or done.cancels or done.withdrawn)
 
+    @property
+    def result(self) -> PollResult:
+        """The same in one word, for metrics."""
+        match self.error:
+            case None if self.full:
+                return "full"
+            case None:
+                return "changed" if self.changed else "quiet"
+            case RetryLater():
+                return "failed" if self.ours else "later"
+            case UserParked():
+                return "parked"
+            case _:
+                return "refused"
+
 
 class CalendarCycle:
     """Runs cycles; one at a time for one calendar is the caller's duty."""
@@ -70,8 +88,10 @@ class CalendarCycle:
         state: State,
         destination: Callable[[Seller], Destination],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        observer: Observer = NOBODY,
     ) -> None:
         self._state = state
+        self._observer = observer
         self._destination = destination
         self._clock = clock
         self._resyncs = Resyncs(clock)
@@ -80,6 +100,11 @@ class CalendarCycle:
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
+        report = await self._run(seller, full=full)
+        self._observer.polled(seller.name, report.result)
+        return report
+
+    async def _run(self, seller: Seller, *, full: bool) -> Report:
         calendar = await self._state.calendar(seller.user_guid, seller.name)
         try:
             return await self._read(seller, calendar, full=full)
@@ -110,6 +135,7 @@ class CalendarCycle:
             _log.error("calendar_unread", user=seller.name, message=f"unexpected {where}")
             return Report(
                 calendar.id,
+                ours=True,
                 error=RetryLater(
                     f"user {seller.name}: unexpected {where}; nothing of this reading was stored,"
                     " it is tried again. Please report it."
@@ -146,6 +172,7 @@ class CalendarCycle:
             feed = await seller.reader.list_changes(calendar.token)
         except ResyncRequired as required:
             _log.warning("token_reset", user=seller.name, message=str(required))
+            self._observer.token_reset()
             return None
         if feed.time_zone != calendar.time_zone or feed.access_role != calendar.access_role:
             _log.info("calendar_changed", user=seller.name, role=feed.access_role)

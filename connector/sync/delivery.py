@@ -18,11 +18,12 @@ from typing import Any, Protocol
 
 from connector.domain.errors import CredentialsRefused, RequestRefused, RetryLater, Stopping
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer
 from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
 from connector.store.journal import Entry
-from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
+from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Lane, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
 from connector.sync.bulk import TeamBulk
@@ -95,6 +96,7 @@ class TeamDelivery:
     bulk: TeamBulk | None = None
     calendars: set[int] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
+    observer: Observer = NOBODY
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
     _breaker: Breaker = field(init=False)
@@ -284,6 +286,7 @@ class TeamDelivery:
         later = later_than_sent(row.payload, answer.data)
         await self.state.settle_accepted([row], later, entry)
         self.tally.accepted += 1
+        self.observer.delivered(self.team, "accepted", self._freshness(row))
         self._forbidden.discard(row.calendar)
         if self._shut_since.pop(row.calendar, None) is not None:
             _log.info("calendar_allowed", team=self.team)
@@ -301,15 +304,23 @@ class TeamDelivery:
             request_id=answer.request_id,
         )
 
+    def _freshness(self, row: Row) -> float | None:
+        """Seconds since the change at Google; None of what no change brought up."""
+        if row.lane is Lane.BACKFILL:
+            return None
+        return self.clock().timestamp() - row.updated_ms / 1000
+
     async def _repeat_or_bury(self, row: Row, stored_at: datetime, answer: UpsertAnswer) -> None:
         """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
         if not row.ignored:
+            self.observer.delivered(self.team, "ignored")
             _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
             await self.state.settle_ignored(row, stored_at, with_time_above(row.payload, stored_at))
             return
         reason = IGNORED_TWICE
         if await self.state.settle_refused(row, 201, reason, answer.request_id, self.clock()):
             self.tally.refused += 1
+            self.observer.delivered(self.team, "refused")
             _log.error("dead_letter", event_id=row.key.event_id, message=reason)
 
     async def _try_later(self, row: Row, later: RetryLater) -> None:
@@ -319,6 +330,7 @@ class TeamDelivery:
             pause = max(pause, later.after_seconds)
         pause = min(pause, LONGEST_WAIT.total_seconds())
         self.tally.retried += 1
+        self.observer.delivered(self.team, "put_off")
         if later.after_seconds is None and self._breaker.failed():
             _log.error("team_unreachable", team=self.team, message=str(later))
         _log.warning(
@@ -377,6 +389,7 @@ class TeamDelivery:
         )
         if dead:
             self.tally.refused += 1
+            self.observer.delivered(self.team, "refused")
             _log.error("dead_letter", event_id=row.key.event_id, message=str(refused))
 
 
