@@ -144,7 +144,9 @@ async def observability(
     token = process.token.reveal if process.token is not None else None
     site = Site(host, connector.__version__, metrics, health, token, now=clock)
     listener = Listener(site, path, clock, names=process.user_labels)
-    runner = web.AppRunner(make_app(site), access_log=None, handle_signals=False)
+    runner = web.AppRunner(
+        make_app(site), access_log=None, handle_signals=False, shutdown_timeout=1.0
+    )
     await runner.setup()
     try:
         listener.url = await _listen(runner, host, port)
@@ -157,7 +159,7 @@ async def observability(
 
 async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     try:
-        await web.TCPSite(runner, host, port, shutdown_timeout=1.0).start()
+        await web.TCPSite(runner, host, port).start()
     except socket.gaierror as error:
         raise _no_such(host, port, error.strerror or "unknown") from error
     except OSError as error:

@@ -8,8 +8,8 @@ from connector.observe.history import Sample
 from connector.observe.html import Html, h
 from connector.observe.snapshot import LANES
 
-WIDTH, HEIGHT = 720, 180
-LEFT, BOTTOM, TOP = 52, 24, 8
+WIDTH, HEIGHT = 720, 220
+LEFT, BOTTOM, TOP = 72, 30, 20
 POINTS = 240
 
 

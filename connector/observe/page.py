@@ -28,6 +28,7 @@ _STATES: dict[UserState, tuple[str, str]] = {
     UserState.LEFT: ("quiet", "left"),
     UserState.MISCONFIGURED: ("bad", "misconfigured"),
 }
+_NOTHING = ("0", "–")
 _URGENCY = {
     UserState.LOST: 0,
     UserState.MISCONFIGURED: 1,
@@ -216,11 +217,16 @@ def _user(user: UserStanding, shown: Shown) -> Html:
         ("Last read", f"{_age(read, shown.now)} ago" if read else "never"),
         ("Waiting", f"{user.pending:,}"),
         ("Oldest change", _age(user.oldest_change, shown.now) if user.oldest_change else "–"),
-        ("Held", f"{user.held:,}"),
-        ("Refused", f"{user.dead_letters:,}"),
+        ("Held", _bad(user.held)),
+        ("Refused", _bad(user.dead_letters)),
         ("Unreadable", f"{user.set_aside:,}"),
     )
     return _row(user.name, cells)
+
+
+def _bad(count: int) -> Html | str:
+    """A count that somebody must look at, unless it is zero."""
+    return h("strong", f"{count:,}", class_="bad") if count else "0"
 
 
 def _pictures(history: History) -> Html:
@@ -415,11 +421,14 @@ def _table(caption: str, heads: Sequence[str], rows: Sequence[Html], name: str) 
 
 
 def _row(name: str, cells: Iterable[tuple[str, Any]]) -> Html:
-    """A row; each cell carries its head, which a narrow screen shows beside it."""
+    """A row; each cell carries its head, which a narrow screen shows beside it, unless there is nothing in it."""
     return h(
         "tr",
         h("th", name, scope="row"),
-        [h("td", h("div", value), data_head=head) for head, value in cells],
+        [
+            h("td", h("div", value), data_head=head, class_="nil" if value in _NOTHING else None)
+            for head, value in cells
+        ],
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 GONE = "…"
 _SIGNS = re.compile(
-    r"@|%40|://|earer|asic |-----BEGIN|eyJ|ya29\.|1//|ak_|sk_|AIza|[A-Za-z0-9_+/=-]{33}"
+    r"@|%40|://|earer|asic |-----BEGIN|eyJ|ya29\.|1//|[as]k[_-]|AIza|[A-Za-z0-9_+/=-]{33}"
 )
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [^-]+-----.*?(?:-----END [^-]+-----|$)", re.DOTALL), GONE),
@@ -25,8 +25,14 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"\bya29\.[\w.-]+|\b1//[\w-]{8,}|\bAIza[\w-]{10,}|\b(?:v2-)?[as]k[_-][\w-]{8,}"),
         GONE,
     ),
-    # Long random texts: keys of every kind. Ids of events and requests are shorter, or have a key of their own.
-    (re.compile(r"(?<![\w+/=-])(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+/=-]{33,}"), GONE),
+    # Long random texts: keys of every kind. Ids of requests are shorter; Google's of occurrences end with a time.
+    (
+        re.compile(
+            r"(?<![\w+/=-])(?![a-v0-9]+_R?\d{8}(?:T\d{6}Z?)?(?![\w+/=-]))"
+            r"(?=[\w+/=-]*\d)(?=[\w+/=-]*[A-Za-z])[\w+=-]{33,}(?:[/+=][\w+/=-]*)?"
+        ),
+        GONE,
+    ),
 )
 _IDS = frozenset({"event", "level", "timestamp", "event_id", "request_id", "job", "logger"})
 """Keys whose values are ids of ours or the services': looked through only for addresses."""

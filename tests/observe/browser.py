@@ -52,5 +52,9 @@ async def screenshot(directory: Path, url: str, file: Path, width: int, height: 
 async def dom(directory: Path, url: str, width: int = 1280, milliseconds: int = 1000) -> str:
     """The page as it is after its scripts ran for a while of virtual time."""
     return await chromium(
-        directory, "--dump-dom", f"--virtual-time-budget={milliseconds}", f"--window-size={width},900", url
+        directory,
+        "--dump-dom",
+        f"--virtual-time-budget={milliseconds}",
+        f"--window-size={width},900",
+        url,
     )

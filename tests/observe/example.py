@@ -84,8 +84,13 @@ def example_users() -> tuple[UserStanding, ...]:
 def example_snapshot(at: datetime = NOW, backlog: int = 44, spent: float = 212.0) -> Snapshot:
     team = TeamStanding(
         "3f9a1c2e-77b0",
-        {"soon": backlog // 6, "prospect": backlog // 3, "later": backlog // 4, "backfill": backlog // 4},
-        oldest_change=ago(seconds=75),
+        {
+            "soon": backlog // 6,
+            "prospect": backlog // 3,
+            "later": backlog // 4,
+            "backfill": backlog // 4,
+        },
+        oldest_change=ago(hours=5),
         held=212,
         dead_letters=2,
         set_aside=1,
@@ -97,8 +102,17 @@ def example_snapshot(at: datetime = NOW, backlog: int = 44, spent: float = 212.0
         spent_in_all=18_204,
     )
     refused = (
-        RefusedEvent("jim", "7k2m9c0v1pq3", ago(minutes=12), 422, "end_time must be later than … start_time", "req-81f2"),
-        RefusedEvent("jim", "0d8j3b5n6tt2", ago(hours=2), 422, "attendees.3.email is invalid", "req-55a0"),
+        RefusedEvent(
+            "jim",
+            "7k2m9c0v1pq3",
+            ago(minutes=12),
+            422,
+            "end_time must be later than … start_time",
+            "req-81f2",
+        ),
+        RefusedEvent(
+            "jim", "0d8j3b5n6tt2", ago(hours=2), 422, "attendees.3.email is invalid", "req-55a0"
+        ),
     )
     return Snapshot(
         at,
@@ -139,5 +153,3 @@ def example_site(history: History | None = None) -> Site:
     health = Health(served=lambda: ["pam", "jim"], polled=lambda: metrics.turns.keys())
     health.state_age = lambda: board.age
     return Site("127.0.0.1", "1.2.3", metrics, health, board=board, now=lambda: NOW)
-
-

@@ -37,8 +37,8 @@ async def main(folder: Path) -> None:
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
     try:
         with tempfile.TemporaryDirectory() as name:
-            await screenshot(Path(name), url, folder / "status-page-wide.png", 1280, 1500)
-            await framed(Path(name), url, folder / "status-page-phone.png", 390, 3300)
+            await screenshot(Path(name), url, folder / "status-page-wide.png", 1280, 1720)
+            await framed(Path(name), url, folder / "status-page-phone.png", 390, 3050)
     finally:
         await runner.cleanup()
 
