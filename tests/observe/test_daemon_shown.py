@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from connector.app.observability import observability
-from connector.domain.errors import ConfigurationInvalid, ListenerUnusable
+from connector.domain.errors import ConfigurationInvalid
 from connector.observe.observer import NOBODY
 from connector.settings.files import load_settings
 from tests.daemon import Daemon, Requests, daemon_of

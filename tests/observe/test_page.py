@@ -14,9 +14,7 @@ from connector.observe.history import SAMPLES, History
 from connector.observe.html import Html, h
 from connector.observe.page import Shown, status_page
 from connector.observe.snapshot import RefusedEvent, Snapshot, UserState
-from tests.observe.browser import dom
-from tests.observe.conftest import Serve
-from tests.observe.example import NOW, example_history, example_site, example_snapshot
+from tests.observe.example import NOW, example_history, example_snapshot
 
 EVIL = "<script>alert('x')</script>\"&"
 STYLE = Path(__file__).parents[2] / "connector/observe/static/status.css"
@@ -180,11 +178,3 @@ def test_every_colour_is_of_the_palette() -> None:
     rules = re.sub(r":root \{.*?\}", "", STYLE.read_text(), flags=re.DOTALL)
     assert re.findall(r"#[0-9a-f]{3,8}\b", rules) == []
     assert ":focus-visible" in rules
-
-
-async def test_in_a_browser_the_script_keeps_the_page_true(serve: Serve, tmp_path: Path) -> None:
-    url = await serve(example_site(example_history()))
-    page = await dom(tmp_path, url)
-    assert re.search(r'<span id="live" role="status">live</span>', page)
-    assert page.count("<polygon") == 5
-    assert page.count("</table>") == 4
