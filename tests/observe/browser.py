@@ -71,11 +71,15 @@ class Page:
         return told["result"].get("value")
 
     async def until(self, condition: str) -> None:
-        """Until a condition holds, looking at each frame that is drawn."""
-        await self.value(
-            "new Promise(done => { const look = () => "
-            f"({condition}) ? done() : setTimeout(look, 20); look(); }})"
-        )
+        """Until a condition holds. Asked from here: a page that is being left, or runs no scripts, cannot tell."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                told = await self.call(
+                    "Runtime.evaluate", expression=f"!!({condition})", returnByValue=True
+                )
+                if told["result"].get("value") is True:
+                    return
+                await asyncio.sleep(0.02)
 
     async def sized(self, width: int, height: int, *, phone: bool = False) -> None:
         await self.call(
