@@ -139,6 +139,7 @@ async def assemble(
             )
             delivery.calendars.add(row.id)
             delivery.observer = observer
+            delivery.names[row.id] = user.name
             if delivery.bulk is not None:
                 delivery.bulk.observer = observer
                 delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id

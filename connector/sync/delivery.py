@@ -97,6 +97,8 @@ class TeamDelivery:
     calendars: set[int] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
     observer: Observer = NOBODY
+    names: dict[int, str] = field(default_factory=dict)
+    """The user of each calendar, for log lines."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
     _breaker: Breaker = field(init=False)
@@ -299,10 +301,14 @@ class TeamDelivery:
             _log.info("team_back", team=self.team)
         _log.debug(
             "upserted",
-            event_id=row.key.event_id,
+            **self._about(row),
             upsert_type=answer.upsert_type,
             request_id=answer.request_id,
         )
+
+    def _about(self, row: Row) -> dict[str, str]:
+        """What a log line names a row by."""
+        return {"user": self.names.get(row.calendar, ""), "event_id": row.key.event_id}
 
     def _freshness(self, row: Row) -> float | None:
         """Seconds since the change at Google; None of what no change brought up."""
@@ -314,14 +320,16 @@ class TeamDelivery:
         """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
         if not row.ignored:
             self.observer.delivered(self.team, "ignored")
-            _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
+            _log.warning("upsert_ignored", **self._about(row), request_id=answer.request_id)
             await self.state.settle_ignored(row, stored_at, with_time_above(row.payload, stored_at))
             return
         reason = IGNORED_TWICE
         if await self.state.settle_refused(row, 201, reason, answer.request_id, self.clock()):
             self.tally.refused += 1
             self.observer.delivered(self.team, "refused")
-            _log.error("dead_letter", event_id=row.key.event_id, message=reason)
+            _log.error(
+                "dead_letter", **self._about(row), request_id=answer.request_id, message=reason
+            )
 
     async def _try_later(self, row: Row, later: RetryLater) -> None:
         ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(row.attempts, 10))
@@ -335,7 +343,7 @@ class TeamDelivery:
             _log.error("team_unreachable", team=self.team, message=str(later))
         _log.warning(
             "upsert_put_off",
-            event_id=row.key.event_id,
+            **self._about(row),
             attempts=row.attempts + 1,
             message=str(later),
         )
@@ -352,7 +360,12 @@ class TeamDelivery:
         """Salesloft forbids this one calendar: its rows wait, its neighbours go on."""
         if row.calendar not in self._shut_since:
             self._shut_since[row.calendar] = self.clock()
-            _log.error("calendar_forbidden", team=self.team, message=str(refused))
+            _log.error(
+                "calendar_forbidden",
+                user=self.names.get(row.calendar),
+                team=self.team,
+                message=str(refused),
+            )
         early = self.clock() - self._shut_since[row.calendar] < PROBE_FIRST_FOR
         until = self.clock() + (self.probe_every if early else PROBE_LATER)
         await self.state.put_off(row, until, str(refused))
@@ -390,7 +403,12 @@ class TeamDelivery:
         if dead:
             self.tally.refused += 1
             self.observer.delivered(self.team, "refused")
-            _log.error("dead_letter", event_id=row.key.event_id, message=str(refused))
+            _log.error(
+                "dead_letter",
+                **self._about(row),
+                request_id=refused.request_id,
+                message=str(refused),
+            )
 
 
 DRAIN_SECONDS = 8.0
