@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.metrics_core import (
@@ -42,6 +43,7 @@ class Metrics(Observer):
         "_monotonic",
         "_polls",
         "_resets",
+        "_results",
         "_salesloft",
         "_salesloft_seconds",
         "_timers",
@@ -101,12 +103,12 @@ class Metrics(Observer):
         )
         ProcessCollector(registry=registry)
         registry.register(_Build(version))
-        for result in ("quiet", "changed", "full", "later", "parked", "refused", "failed"):
-            self._polls.labels(result)  # so that a rate can be taken of the first one, too
+        # All from the start, so that a rate can be taken of the first one, too.
+        self._results = {result: self._polls.labels(result) for result in get_args(PollResult)}
 
     def polled(self, user: str, result: PollResult) -> None:
         self.turns[user] = (self._monotonic(), result)
-        self._polls.labels(result).inc()
+        self._results[result].inc()
         if result == "full":
             self._full.inc()
 
@@ -141,6 +143,18 @@ class Metrics(Observer):
             self._timers[to, name] = timer.labels(name)
         count.inc()
         self._timers[to, name].observe(seconds)
+
+
+class Exposed(Collector):
+    """What a registry shows, without the moments at which each series was created, which nobody asks for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in self._registry.collect():
+            metric.samples = [one for one in metric.samples if not one.name.endswith("_created")]
+            yield metric
 
 
 class _Build(Collector):

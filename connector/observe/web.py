@@ -26,7 +26,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from connector.observe.board import Board
 from connector.observe.health import Health, Verdict
 from connector.observe.history import History
-from connector.observe.metrics import Metrics
+from connector.observe.metrics import Exposed, Metrics
 from connector.observe.page import Shown, event_page, status_page
 
 Explain = Callable[[str, str], Awaitable[Any]]
@@ -155,7 +155,7 @@ class _Routes:
         if self._site.board is not None:
             await self._site.board.fresh()
         return web.Response(
-            body=generate_latest(self._site.metrics.registry),
+            body=generate_latest(Exposed(self._site.metrics.registry)),
             headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4},
         )
 

@@ -166,6 +166,7 @@ async def test_metrics_are_in_prometheus_format(serve: Serve, http: aiohttp.Clie
     assert 'gcal_salesloft_users{state="lost"} 1.0' in text
     assert 'gcal_salesloft_backlog{class="backfill",team="3f9a1c2e-77b0"} 11.0' in text
     assert "creed" not in text
+    assert "_created" not in text
 
 
 async def test_an_explanation_is_shown_without_a_calendars_words(
