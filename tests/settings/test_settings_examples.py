@@ -18,7 +18,8 @@ from .conftest import Folder
 ROOT = Path(__file__).parents[2]
 COMMENTED_KEY = re.compile(r"^#(?=[a-zA-Z_]+ = )", re.MULTILINE)
 ALTERNATIVES = re.compile(
-    r"^(credentials_credential|api_key_env|api_key_credential|token_credential) = .*\n", re.MULTILINE
+    r"^(credentials_credential|api_key_env|api_key_credential|token_credential) = .*\n",
+    re.MULTILINE,
 )
 UNSET_BY_DEFAULT = re.compile(r"^(poll_interval_idle|listen|token_file) = .*\n", re.MULTILINE)
 KEYS = [*EXPECTED, *(f"policy.event_types.{one.value}" for one in EventType)]
