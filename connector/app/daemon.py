@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from connector.app.membership import Membership
+from connector.app.observability import Observability, observability
 from connector.app.opening import open_for
 from connector.app.parts import Parts, Team, assemble, state_file
 from connector.app.reload import Reloading, on_hangup
 from connector.app.roster import Rosters, connections_of, purge_gone
+from connector.app.standing import Served
 from connector.domain.model import UserGuid, UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step
@@ -21,6 +23,8 @@ from connector.salesloft import SalesloftClient
 from connector.settings.model import Settings, UserSettings
 from connector.store import lock_state, open_database
 from connector.sync.connection import Connections
+from connector.sync.explain import explain
+from connector.sync.explanation import as_json
 from connector.sync.nightly import NightlyUser, NightlyVerifier
 from connector.sync.reconcile import LastInLine
 from connector.sync.seller import Seller
@@ -39,12 +43,14 @@ async def run_daemon(
     """Poll and deliver until `stopping`; 0. Changes of the files at `config` take effect meanwhile."""
     path = state_file(settings)
     with lock_state(path):
-        database, looked_up = await open_for(
-            settings, open_database(path), stopping, patience=LOOK_UP_FIRST_SECONDS
-        )
-        async with assemble(looked_up.settings, database) as parts:
-            service = Service(parts, settings, looked_up.settings.users, config)
-            await service.run(stopping)
+        async with observability(settings, path, stopping) as shown:
+            database, looked_up = await open_for(
+                settings, open_database(path), stopping, patience=LOOK_UP_FIRST_SECONDS
+            )
+            async with assemble(looked_up.settings, database, observer=shown.observer) as parts:
+                service = Service(parts, settings, looked_up.settings.users, config)
+                service.show(shown)
+                await service.run(stopping)
     return 0
 
 
@@ -72,6 +78,32 @@ class Service:
         self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
         self.membership = Membership(parts, self.engine, self._rounds_of)
         self.reloading = Reloading(config, settings, self._become) if config is not None else None
+
+    def show(self, shown: Observability) -> None:
+        """Let metrics, health and status page look at this service."""
+        shown.attach(self._standing, self.engine.stuck, self._explain)
+
+    def _standing(self) -> Served:
+        """Whom this daemon serves now, as the status page shows it."""
+        return Served(
+            calendars={one.id: (one.seller.name, one.team) for one in self.parts.calendars},
+            budgets=dict(self.parts.live_budgets),
+            broken={one.name: str(one.mistakes[0]) for one in self.settings.broken},
+        )
+
+    async def _explain(self, user: str, event_id: str) -> object:
+        """One event as `gcal-salesloft explain` tells it; None for a user who is not served."""
+        served = self.parts.served.get(UserName(user))
+        if served is None:
+            return None
+        found = await explain(
+            event_id,
+            served.calendar.seller,
+            self.parts.state,
+            now=self.parts.clock(),
+            origins=served.settings.origins,
+        )
+        return as_json(found)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""

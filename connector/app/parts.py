@@ -25,6 +25,7 @@ from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer
 from connector.settings.model import Settings, UserSettings
 from connector.store import CalendarState, Database, State
 from connector.store.commit import Hold
@@ -98,8 +99,10 @@ class Parts:
         to_salesloft: aiohttp.ClientSession,
         pool: google.RefreshPool,
         clock: Clock,
+        observer: Observer = NOBODY,
     ) -> None:
         self.state = state
+        self.observer = observer
         self.clock = clock
         self.to_google = to_google
         self.to_salesloft = to_salesloft
@@ -111,7 +114,7 @@ class Parts:
         self.limiters: dict[str, google.RequestLimiter] = {}
         self.served: dict[UserName, Served] = {}
         self.cycle = CalendarCycle(
-            state, lambda seller: self.served[seller.name].held, clock, self._planned_anew
+            state, lambda seller: self.served[seller.name].held, clock, self._planned_anew, observer
         )
         self._halted: set[int] = set()
         self._kept: str | None = None
@@ -174,6 +177,7 @@ class Parts:
         team = self.teams.get(name) or await self._new_team(name, user, coming)
         team.users[user.name] = user
         team.agree()
+        team.delivery.names[row.id] = user.name
         tokens = google.TokenSource(
             user.google.credentials.info,
             self.pool,
@@ -181,7 +185,7 @@ class Parts:
             subject=user.google.subject,
             who=user.name,
         )
-        seller = seller_of(user, self.to_google, tokens, self._limiter(user))
+        seller = seller_of(user, self.to_google, tokens, self._limiter(user), self.observer)
         interval = user.sync.poll_interval.total_seconds()
         idle = user.sync.poll_interval_idle
         calendar = Calendar(
@@ -236,6 +240,7 @@ class Parts:
         team = self.teams[served.calendar.team]
         del team.users[name]
         team.delivery.calendars.discard(served.calendar.id)
+        team.delivery.names.pop(served.calendar.id, None)
         if team.delivery.bulk is not None:
             guid = served.settings.salesloft.user_guid
             team.delivery.bulk.names.pop(calendar_id_of(guid), None)
@@ -268,8 +273,11 @@ class Parts:
 
     async def _new_team(self, name: str, user: UserSettings, coming: Collection[str]) -> Team:
         teams = [*(coming or self.teams), name]
-        client = await client_of(name, [user], self.state, self.to_salesloft, teams)
+        client = await client_of(name, [user], self.state, self.to_salesloft, teams, self.observer)
         delivery = _delivery(name, user, client, self.state, self.clock)
+        delivery.observer = self.observer
+        if delivery.bulk is not None:
+            delivery.bulk.observer = self.observer
         team = Team(name, client, delivery, TeamBookings(name, client, self.state, self.clock))
         self.teams[name], self.live_clients[name] = team, client
         self.live_budgets[name] = client.budget
@@ -306,7 +314,7 @@ def state_file(settings: Settings) -> Path:
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, database: Database, clock: Clock = now
+    settings: Settings, database: Database, clock: Clock = now, observer: Observer = NOBODY
 ) -> AsyncIterator[Parts]:
     """Build every part for the users of the settings; close all of them at the end."""
     async with AsyncExitStack() as stack:
@@ -319,7 +327,7 @@ async def assemble(
         to_salesloft = await stack.enter_async_context(salesloft.make_session())
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
-        parts = Parts(state, to_google, to_salesloft, pool, clock)
+        parts = Parts(state, to_google, to_salesloft, pool, clock, observer)
         stack.push_async_callback(parts.close)
         await parts.add_all(settings.users)
         await stack.enter_async_context(Lender(state, parts.live_budgets).lending())
@@ -357,6 +365,7 @@ async def client_of(
     state: State,
     session: aiohttp.ClientSession,
     teams: Collection[str],
+    observer: Observer = NOBODY,
 ) -> salesloft.SalesloftClient:
     """The client and the budget of one team; of differing `points_per_minute` the smallest counts.
 
@@ -370,7 +379,8 @@ async def client_of(
     budget.restore(await state.spent(team, since, served=list(teams)))
     budget.keeper = partial(state.spend, team)
     first = users[0].salesloft
-    return salesloft.SalesloftClient(session, first.api_url, first.api_key.reveal, budget)
+    answered = None if observer is NOBODY else observer.salesloft_answered
+    return salesloft.SalesloftClient(session, first.api_url, first.api_key.reveal, budget, answered)
 
 
 async def clients_of(
@@ -419,10 +429,18 @@ def seller_of(
     session: aiohttp.ClientSession,
     tokens: google.TokenSource,
     limiter: google.RequestLimiter,
+    observer: Observer = NOBODY,
 ) -> Seller:
     delegated = user.google.credentials.kind == "service_account"
     quota_user = google.quota_user(user.google.subject or user.name) if delegated else None
-    transport = google.GoogleTransport(session, tokens, limiter, who=user.name, rate_key=quota_user)
+    transport = google.GoogleTransport(
+        session,
+        tokens,
+        limiter,
+        who=user.name,
+        rate_key=quota_user,
+        on_answer=None if observer is NOBODY else observer.google_answered,
+    )
     requests = google.CalendarRequests(
         user.google.api_url, user.google.calendar_id, quota_user=quota_user
     )

@@ -6,6 +6,7 @@
     ├── ConfigurationInvalid    stop: exit 78; carries every mistake found
     ├── CredentialsRefused      stop (one-shots: exit 77) or park the team (daemon): Salesloft's 401/403
     ├── StateUnusable           stop: exit 1; the database is newer, damaged, read-only or already in use
+    ├── ListenerUnusable        stop: exit 1; the port of [observability] listen is taken
     ├── RetryLater              passing: try again after a pause (rate limits, 5xx, time-outs, broken answers)
     ├── ResyncRequired          drop the sync token, list in full
     ├── UserParked              this user's calendar cannot be read; neighbours go on, probed again
@@ -60,6 +61,10 @@ class CredentialsRefused(ConnectorError):
 
 class StateUnusable(ConnectorError):
     """The state cannot be opened or written; nothing was overwritten."""
+
+
+class ListenerUnusable(ConnectorError):
+    """The listener of metrics and status page cannot be opened; nothing was begun."""
 
 
 class RetryLater(ConnectorError):

@@ -287,9 +287,8 @@ class LocalEngine:
             keep = timedelta(days=calendar.seller.past_days) + RETENTION
             await self._state.purge(calendar.id, self._clock() - keep)
 
-    @property
     def stuck(self) -> list[str]:
-        """Names of users whose reading does not end."""
+        """Users whose reading does not advance: then neither the watchdog is fed nor /healthz good."""
         now = self._monotonic()
         return [
             calendar.seller.name
@@ -299,7 +298,8 @@ class LocalEngine:
 
     async def _pulse(self) -> None:
         """Feed the watchdog while work advances, and show the service manager how it stands."""
-        if stuck := self.stuck:
+        stuck = self.stuck()
+        if stuck:
             _log.error("reading_stuck", users=stuck)
             return
         backlog = await self._state.backlog([calendar.id for calendar in self.calendars])

@@ -82,7 +82,9 @@ class GoogleTransport:
         policy: RetryPolicy | None = None,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        on_answer: Callable[[str, int, float], None] | None = None,
     ) -> None:
+        """`on_answer` is told of each request: what it asked for, the status (0: no answer), the seconds it took."""
         self.who = who
         self.timeouts = 0
         """Attempts that timed out, ever: the calendar asks for smaller pages when this grows."""
@@ -93,6 +95,7 @@ class GoogleTransport:
         self._policy = policy or RetryPolicy()
         self._sleep = sleep
         self._clock = clock
+        self._on_answer = on_answer
 
     async def fetch(
         self,
@@ -145,10 +148,21 @@ class GoogleTransport:
         self, request: ApiRequest, token: str
     ) -> tuple[int, CIMultiDictProxy[str], bytes]:
         headers = {**dict(request.headers), "Authorization": f"Bearer {token}"}
-        async with self._session.request(
-            request.method, request.url, data=request.body, headers=headers, allow_redirects=False
-        ) as response:
-            return response.status, response.headers, await response.read()
+        began, status = self._clock(), 0
+        try:
+            async with self._session.request(
+                request.method,
+                request.url,
+                data=request.body,
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                body = await response.read()
+                status = response.status
+                return status, response.headers, body
+        finally:
+            if self._on_answer is not None:
+                self._on_answer(request.call.name.lower(), status, self._clock() - began)
 
     def _judge(
         self, refusal: Refusal, request: ApiRequest, token: str, attempts: _Attempts

@@ -62,6 +62,8 @@ class BudgetSnapshot:
     waiting: int
     remaining: float | None
     paused_until: datetime | None
+    reserve: float = 0.0
+    """What is left to the team's other tools, where the server tells enough."""
 
 
 @dataclass(eq=False, slots=True)
@@ -215,6 +217,7 @@ class TeamBudget:
             waiting=sum(len(queue) for queue in self._queues.values()),
             remaining=self._remaining.left(now),
             paused_until=self._wall() + timedelta(seconds=pause) if pause > 0 else None,
+            reserve=self._reserve * (self._told_limit or self._cap),
         )
 
     def entries(self) -> tuple[tuple[datetime, float], ...]:

@@ -28,7 +28,7 @@ from connector.salesloft.model import (
     StoredEvent,
     UpsertAnswer,
 )
-from connector.salesloft.transport import UPLOAD_TIMEOUT, Transport
+from connector.salesloft.transport import UPLOAD_TIMEOUT, OnAnswer, Transport
 
 MOST_RECORDS = 5000
 """Of one `add_job_data`."""
@@ -52,9 +52,10 @@ class SalesloftClient:
         api_url: str,
         api_key: Callable[[], str],
         budget: TeamBudget,
+        on_answer: OnAnswer | None = None,
     ) -> None:
         self.budget = budget
-        self._transport = Transport(session, api_url, api_key, budget)
+        self._transport = Transport(session, api_url, api_key, budget, on_answer)
         self._calls = Calls(self._transport)
 
     # -- events

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Sequence
 
 import aiohttp
@@ -21,6 +22,8 @@ STREAMED_FROM = 512 * 1024
 """Bodies from this size on are handed to aiohttp as files, which it sends in pieces."""
 
 Params = Sequence[tuple[str, str]]
+OnAnswer = Callable[[str, int, float], None]
+"""Told of each request: its route without ids, the status (0: no answer), the seconds it took."""
 
 
 def make_session(*, connections: int = 100) -> aiohttp.ClientSession:
@@ -46,7 +49,9 @@ class Transport:
         api_url: str,
         api_key: Callable[[], str],
         budget: TeamBudget,
+        on_answer: OnAnswer | None = None,
     ) -> None:
+        self._on_answer = on_answer
         self._session = session
         self._api_url = api_url.rstrip("/")
         self._api_key = api_key
@@ -72,6 +77,7 @@ class Transport:
         with lease:
             failure: ConnectorError
             answer: Answer | None = None
+            began = time.monotonic()
             try:
                 async with self._session.request(
                     method,
@@ -102,6 +108,10 @@ class Transport:
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 cut = answer and retry_later(answer, f"sent a cut-off {answer.status} answer")
                 failure = cut or no_answer(method, path, error)
+            finally:
+                if self._on_answer is not None:
+                    status = answer.status if answer is not None else 0
+                    self._on_answer(f"{method} {route or path}", status, time.monotonic() - began)
         # Outside of the handlers, so that aiohttp's error, which holds the request's headers, is no part of the chain.
         raise failure
 

@@ -17,7 +17,7 @@ from connector.domain.errors import ConfigurationInvalid, ConfigurationMistake
 from connector.domain.model import UserGuid
 from connector.settings.layer import Layer, read_layer, reason
 from connector.settings.model import BrokenUser, ProcessSettings, Settings, UserTemplate
-from connector.settings.process import misplaced, process_settings
+from connector.settings.process import misplaced, process_mistakes, process_settings
 from connector.settings.roster import misplaced_mode, template_of
 from connector.settings.sources import Sources, read_sources
 from connector.settings.users import Origin, UserDraft, draft_of
@@ -160,6 +160,7 @@ def _reading(defaults: Path | None, files: list[Path], env: Mapping[str, str]) -
     if of_process is None or base is not None:
         origins = [_without_process_tables(origin) for origin in origins]
     origins = [_without_mode(origin) for origin in origins]
+    fatal = (*fatal, *process_mistakes(of_process, env))
     drafts = _with_shared_guids([draft_of(origin, base) for origin in origins])
     read = [*(() if base is None else (base,)), *origins]
     watched = frozenset(

@@ -22,7 +22,7 @@ Location = tuple[str | int, ...]
 UNKNOWN = "an unknown key"
 
 # Somebody may have put the secret itself where its place belongs.
-_NAMES_OF_SECRETS = re.compile(r"credential|api_key")
+_NAMES_OF_SECRETS = re.compile(r"credential|api_key|observability\.token")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TABLE_ERRORS = ("model_type", "dict_type", "model_attributes_type")
 

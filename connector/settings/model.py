@@ -167,6 +167,10 @@ class ProcessSettings:
     log_format: Literal["text", "json"] = "text"
     listen: str | None = None
     """`host:port` of /metrics, /healthz, /readyz and the status page; None: no port is opened."""
+    token: Secret | None = None
+    """What /metrics and the status page ask for; always set where `listen` is no loopback address."""
+    user_labels: bool = False
+    """Users' names as labels of metrics."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,19 @@ from typing import Any
 
 from connector.domain.errors import ConfigurationMistake
 from connector.settings.layer import Layer
-from connector.settings.model import ProcessSettings
+from connector.settings.model import ProcessSettings, Secret
+from connector.settings.secrets import (
+    SecretRefused,
+    credential_path,
+    one_line,
+    secret_file,
+    shown_path,
+)
 from connector.settings.tables import PROCESS_TABLES, written
+from connector.settings.values import is_loopback, split_listen
 
+TOKEN_KEYS = ("token_file", "token_credential")
+SHORTEST_TOKEN = 16
 _RELATIVE = "sqlite:///"
 
 
@@ -20,7 +30,8 @@ def process_settings(layer: Layer | None, env: Mapping[str, str]) -> ProcessSett
     given: dict[str, Any] = {}
     url = None
     if layer is not None:
-        given = written(layer.tables.observability)
+        given = written(layer.tables.observability, without=TOKEN_KEYS)
+        given["token"] = _token(layer, env)[0]
         url = layer.tables.state.url
         if url is not None:
             url = _absolute(url, layer.file.absolute().parent)
@@ -42,6 +53,55 @@ def _of_systemd(env: Mapping[str, str]) -> str | None:
     # systemd lists several StateDirectory= with colons; the first is ours.
     directory = env.get("STATE_DIRECTORY", "").partition(":")[0]
     return f"{_RELATIVE}{directory}/state.db" if directory.startswith("/") else None
+
+
+def process_mistakes(
+    layer: Layer | None, env: Mapping[str, str]
+) -> tuple[ConfigurationMistake, ...]:
+    """What is wrong with the process's settings beyond single values: the token, or that there is none."""
+    if layer is None or not layer.readable:
+        return ()
+    token, mistakes = _token(layer, env)
+    listen = layer.tables.observability.listen
+    if token is None and not mistakes and listen and not is_loopback(split_listen(listen)[0]):
+        mistakes = (
+            ConfigurationMistake(
+                layer.file,
+                "observability.listen",
+                f"{listen!r}, which other machines reach, and no token",
+                "a loopback address such as 127.0.0.1:9464, or token_file (or token_credential) beside it",
+            ),
+        )
+    return mistakes
+
+
+def _token(
+    layer: Layer, env: Mapping[str, str]
+) -> tuple[Secret | None, tuple[ConfigurationMistake, ...]]:
+    """The token that the file names, if it names one, or what is wrong with it."""
+    table = layer.tables.observability
+    named = [key for key in TOKEN_KEYS if key in table.model_fields_set]
+    if not named:
+        return None, ()
+    key = f"observability.{named[-1]}"
+    if len(named) > 1:
+        both = ConfigurationMistake(layer.file, key, " and ".join(named), "exactly one of them")
+        return None, (both,)
+    value = str(getattr(table, named[0]))
+    try:
+        is_credential = named[0] == "token_credential"
+        path = (
+            credential_path(value, env) if is_credential else layer.file.absolute().parent / value
+        )
+        text = one_line(secret_file(path, env), shown_path(path))
+        if len(text) < SHORTEST_TOKEN:
+            raise SecretRefused(
+                f"a token of {len(text)} characters ({shown_path(path)})",
+                f"at least {SHORTEST_TOKEN}, such as `openssl rand -hex 24` gives",
+            )
+    except SecretRefused as refused:
+        return None, (ConfigurationMistake(layer.file, key, refused.found, refused.expected),)
+    return Secret(text), ()
 
 
 def misplaced(layer: Layer) -> tuple[ConfigurationMistake, ...]:

@@ -166,6 +166,9 @@ class ObservabilityTable(Table):
         default=None, description='an address and a port such as "127.0.0.1:9464" or "[::1]:9464"'
     )
     log_format: Literal["text", "json"] | None = Field(default=None, description='"text" or "json"')
+    token_file: Text | None = Field(default=None, description=_NAME)
+    token_credential: CredentialName | None = Field(default=None, description=_CREDENTIAL)
+    user_labels: bool | None = Field(default=None, description="true or false")
 
 
 class Tables(Table):

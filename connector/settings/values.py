@@ -165,6 +165,12 @@ def listen(value: str) -> str:
     return value
 
 
+def split_listen(value: str) -> tuple[str, int]:
+    """Host and port of a checked `listen`; an IPv6 address without its brackets."""
+    host, _, port = value.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
 def state_url(value: str) -> str:
     """`sqlite:///PATH` or `postgresql://…`. A refusal shows the scheme only: the rest may hold a password."""
     scheme, separator, rest = value.partition("://")

@@ -21,9 +21,11 @@ from connector.domain.errors import RequestRefused, RetryLater, Stopping
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer
 from connector.salesloft import MOST_RECORDS, BulkJob, BulkResult, TeamRefused
 from connector.store import State
 from connector.store.bulk import LocalJob, Refusal
+from connector.store.standing import changes_of_job
 from connector.sync.answers import ignored_because, with_time_above
 from connector.sync.fields import DROPPABLE, without
 
@@ -80,6 +82,7 @@ class TeamBulk:
         """This team's key may not use bulk jobs: everything goes one by one."""
         self.gives_up_after: timedelta | None = None
         """How long one step is tried; None: for ever."""
+        self.observer: Observer = NOBODY
         self.processed = 0
         """How many records of the running job Salesloft has done, when last looked at."""
         self._team = team
@@ -125,9 +128,28 @@ class TeamBulk:
                 raise
             return await self._abandon(job, refusal)
         settle = partial(self._state.settle_bulk_job, job.id, refused, ignored, self._clock())
+        changes = await self._changes(job)
         accepted, dead = await self._persistently(settle)
+        self._tell(accepted, dead, changes)
         _log.info("bulk_done", team=self._team, accepted=accepted, refused=dead)
         return Finished(accepted, dead)
+
+    async def _changes(self, job: LocalJob) -> list[int]:
+        """What of a job is measured for freshness; nothing where nobody listens."""
+        if self.observer is NOBODY:
+            return []
+        return await self._persistently(
+            partial(self._state.run, lambda c: changes_of_job(c, job.id))
+        )
+
+    def _tell(self, accepted: int, dead: int, changes: Sequence[int]) -> None:
+        """Refused records cannot be told from accepted ones here; they are few, and as old."""
+        now = self._clock().timestamp()
+        measured = changes[:accepted]
+        for updated_ms in measured:
+            self.observer.delivered(self._team, "accepted", now - updated_ms / 1000)
+        self.observer.delivered(self._team, "accepted", count=accepted - len(measured))
+        self.observer.delivered(self._team, "refused", count=dead)
 
     async def _abandon(self, job: LocalJob, refusal: RequestRefused | TeamRefused) -> Finished:
         """Not for this key, or Salesloft no longer knows the job: its rows go one by one."""

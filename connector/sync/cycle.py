@@ -22,6 +22,7 @@ from connector.domain.mapping import calendar_id_of
 from connector.domain.model import Listing, UserGuid
 from connector.domain.plan import Ground, Known
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer, PollResult
 from connector.store import CalendarState, State
 from connector.store.commit import Committed, Cycle
 from connector.sync.causes import explained
@@ -56,6 +57,8 @@ class Report:
     """The calendar's, if it was ever read."""
     unserved: bool = False
     """It was not read: an admin paused or offboarded it, or Salesloft no longer has it as external."""
+    ours: bool = False
+    """The error is a mistake of ours."""
 
     @property
     def failed(self) -> bool:
@@ -65,6 +68,21 @@ class Report:
     def changed(self) -> bool:
         done = self.committed
         return done is not None and bool(done.sends or done.cancels or done.withdrawn)
+
+    @property
+    def result(self) -> PollResult:
+        """The same in one word, for metrics."""
+        match self.error:
+            case None if self.full:
+                return "full"
+            case None:
+                return "changed" if self.changed else "quiet"
+            case RetryLater():
+                return "failed" if self.ours else "later"
+            case UserParked():
+                return "parked"
+            case _:
+                return "refused"
 
 
 class CalendarCycle:
@@ -76,9 +94,11 @@ class CalendarCycle:
         destination: Callable[[Seller], Destination],
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         committed: Callable[[Seller], None] = lambda _: None,
+        observer: Observer = NOBODY,
     ) -> None:
         """`committed` is called after each reading that was stored, or that found nothing to store."""
         self._state = state
+        self._observer = observer
         self._destination = destination
         self._clock = clock
         self._committed = committed
@@ -89,6 +109,11 @@ class CalendarCycle:
 
     async def run(self, seller: Seller, *, full: bool = False) -> Report:
         """Bring the state up to what Google shows. Never raises for what concerns this user only."""
+        report = await self._run(seller, full=full)
+        self._observer.polled(seller.name, report.result)
+        return report
+
+    async def _run(self, seller: Seller, *, full: bool) -> Report:
         calendar = await self._state.calendar(seller.user_guid, seller.name)
         if not calendar.is_served:
             return self._not_read(seller, calendar)
@@ -117,6 +142,7 @@ class CalendarCycle:
             _log.error("calendar_unread", user=seller.name, message=f"unexpected {where}")
             return Report(
                 calendar.id,
+                ours=True,
                 error=RetryLater(
                     f"user {seller.name}: unexpected {where}; nothing of this reading was stored,"
                     " it is tried again. Please report it."
@@ -192,6 +218,7 @@ class CalendarCycle:
             feed = await seller.reader.list_changes(calendar.token)
         except ResyncRequired as required:
             _log.warning("token_reset", user=seller.name, message=str(required))
+            self._observer.token_reset()
             return None
         if feed.time_zone != calendar.time_zone or feed.access_role != calendar.access_role:
             _log.info("calendar_changed", user=seller.name, role=feed.access_role)

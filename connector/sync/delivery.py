@@ -24,11 +24,12 @@ from connector.domain.errors import (
     Stopping,
 )
 from connector.observe.log import get_logger
+from connector.observe.observer import NOBODY, Observer
 from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
 from connector.store import State
 from connector.store.bulk import LocalJob
 from connector.store.journal import Entry, Outcome
-from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Row
+from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Lane, Row
 from connector.sync.answers import ignored_because, later_than_sent, with_time_above
 from connector.sync.breaker import Breaker
 from connector.sync.bulk import TeamBulk
@@ -101,6 +102,9 @@ class TeamDelivery:
     bulk: TeamBulk | None = None
     calendars: set[int] = field(default_factory=set)
     tally: Tally = field(default_factory=Tally)
+    observer: Observer = NOBODY
+    names: dict[int, str] = field(default_factory=dict)
+    """The user of each calendar, for log lines."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
     _breaker: Breaker = field(init=False)
@@ -290,6 +294,7 @@ class TeamDelivery:
         later = later_than_sent(row.payload, answer.data)
         await self.state.settle_accepted([row], later, entry)
         self.tally.accepted += 1
+        self.observer.delivered(self.team, "accepted", self._freshness(row))
         self._forbidden.discard(row.calendar)
         if self._shut_since.pop(row.calendar, None) is not None:
             _log.info("calendar_allowed", team=self.team)
@@ -302,15 +307,26 @@ class TeamDelivery:
             _log.info("team_back", team=self.team)
         _log.debug(
             "upserted",
-            event_id=row.key.event_id,
+            **self._about(row),
             upsert_type=answer.upsert_type,
             request_id=answer.request_id,
         )
 
+    def _about(self, row: Row) -> dict[str, str]:
+        """What a log line names a row by."""
+        return {"user": self.names.get(row.calendar, ""), "event_id": row.key.event_id}
+
+    def _freshness(self, row: Row) -> float | None:
+        """Seconds since the change at Google; None of what no change brought up."""
+        if row.lane is Lane.BACKFILL:
+            return None
+        return self.clock().timestamp() - row.updated_ms / 1000
+
     async def _repeat_or_bury(self, row: Row, stored_at: datetime, answer: UpsertAnswer) -> None:
         """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
         if not row.ignored:
-            _log.warning("upsert_ignored", event_id=row.key.event_id, request_id=answer.request_id)
+            self.observer.delivered(self.team, "ignored")
+            _log.warning("upsert_ignored", **self._about(row), request_id=answer.request_id)
             again = with_time_above(row.payload, stored_at)
             await self.state.settle_ignored(row, stored_at, again, self._ignored(answer))
             return
@@ -319,7 +335,10 @@ class TeamDelivery:
             row, 201, reason, answer.request_id, self.clock(), entry
         ):
             self.tally.refused += 1
-            _log.error("dead_letter", event_id=row.key.event_id, message=reason)
+            self.observer.delivered(self.team, "refused")
+            _log.error(
+                "dead_letter", **self._about(row), request_id=answer.request_id, message=reason
+            )
 
     def _ignored(self, answer: UpsertAnswer) -> Entry:
         return Entry(
@@ -350,11 +369,12 @@ class TeamDelivery:
             pause = max(pause, later.after_seconds)
         pause = min(pause, LONGEST_WAIT.total_seconds())
         self.tally.retried += 1
+        self.observer.delivered(self.team, "put_off")
         if later.after_seconds is None and self._breaker.failed():
             _log.error("team_unreachable", team=self.team, message=str(later))
         _log.warning(
             "upsert_put_off",
-            event_id=row.key.event_id,
+            **self._about(row),
             attempts=row.attempts + 1,
             message=str(later),
         )
@@ -376,7 +396,12 @@ class TeamDelivery:
         """Salesloft forbids this one calendar: its rows wait, its neighbours go on."""
         if row.calendar not in self._shut_since:
             self._shut_since[row.calendar] = self.clock()
-            _log.error("calendar_forbidden", team=self.team, message=str(refused))
+            _log.error(
+                "calendar_forbidden",
+                user=self.names.get(row.calendar),
+                team=self.team,
+                message=str(refused),
+            )
         early = self.clock() - self._shut_since[row.calendar] < PROBE_FIRST_FOR
         until = self.clock() + (self.probe_every if early else PROBE_LATER)
         entry = self._failed(refused, cost, Outcome.PUT_OFF)
@@ -420,7 +445,13 @@ class TeamDelivery:
         )
         if dead:
             self.tally.refused += 1
-            _log.error("dead_letter", event_id=row.key.event_id, message=str(refused))
+            self.observer.delivered(self.team, "refused")
+            _log.error(
+                "dead_letter",
+                **self._about(row),
+                request_id=refused.request_id,
+                message=str(refused),
+            )
 
 
 DRAIN_SECONDS = 8.0

@@ -18,9 +18,10 @@ from .conftest import Folder
 ROOT = Path(__file__).parents[2]
 COMMENTED_KEY = re.compile(r"^#(?=[a-zA-Z_]+ = )", re.MULTILINE)
 ALTERNATIVES = re.compile(
-    r"^(credentials_credential|api_key_env|api_key_credential) = .*\n", re.MULTILINE
+    r"^(credentials_credential|api_key_env|api_key_credential|token_credential) = .*\n",
+    re.MULTILINE,
 )
-UNSET_BY_DEFAULT = re.compile(r"^(poll_interval_idle|listen) = .*\n", re.MULTILINE)
+UNSET_BY_DEFAULT = re.compile(r"^(poll_interval_idle|listen|token_file) = .*\n", re.MULTILINE)
 KEYS = [*EXPECTED, *(f"policy.event_types.{one.value}" for one in EventType)]
 
 
@@ -76,7 +77,9 @@ def test_commented_keys_show_their_defaults(examples: Folder) -> None:
 def test_unset_keys_of_the_example_can_be_set(examples: Folder) -> None:
     text = (examples.path / "connector.toml").read_text()
     examples.write("connector.toml", ALTERNATIVES.sub("", COMMENTED_KEY.sub("", text)))
+    examples.write("observability.token", "0123456789abcdef")
     settings = examples.load()
+    assert settings.process.token is not None
     assert settings.process.listen == "127.0.0.1:9464"
     assert {user.sync.poll_interval_idle is None for user in settings.users} == {False}
 

@@ -14,6 +14,7 @@ from connector.settings.model import (
     BookingSettings,
     ProcessSettings,
     RosterSettings,
+    Secret,
     SyncSettings,
 )
 
@@ -92,15 +93,22 @@ url = "sqlite:///state/x.db"
 [observability]
 listen = "[::1]:0"
 log_format = "json"
+token_file = "token"
+user_labels = true
 """
 
 
 def test_every_key_arrives(folder: Folder) -> None:
     folder.write("pam.toml", EVERY_KEY)
+    folder.write("token", "0123456789abcdef\n")
     settings = folder.load("pam.toml")
     (user,) = settings.users
     assert settings.process == ProcessSettings(
-        state_url=f"sqlite:///{folder.path}/state/x.db", log_format="json", listen="[::1]:0"
+        state_url=f"sqlite:///{folder.path}/state/x.db",
+        log_format="json",
+        listen="[::1]:0",
+        token=Secret("0123456789abcdef"),
+        user_labels=True,
     )
     google, salesloft, policy = user.google, user.salesloft, user.policy
     assert (google.calendar_id, google.subject) == ("team@example.org", "pam@example.com")
