@@ -1,9 +1,9 @@
 """Builds `dist/gcal-salesloft_<version>_<architecture>.deb`: `make deb`.
 
 Plain `dpkg-deb` over a staged tree, not debhelper: the package is one virtual environment that pip fills from
-`requirements.lock`, which debhelper's Python helpers know nothing of (dh-virtualenv does, and is not in Debian 12), and so
-a machine needs nothing but what Debian's minimal system has. The environment is made for the system's python3 and depends
-on its minor version, to which compiled libraries are bound.
+`requirements.lock` by its hashes, which debhelper's Python helpers know nothing of, and so a machine needs nothing but what
+Debian's minimal system has. The environment is made for the system's python3 and depends on its minor version, to which
+compiled libraries are bound.
 
 Two builds of one commit are equal byte by byte: times come from `SOURCE_DATE_EPOCH`, else from the last commit.
 """
@@ -87,7 +87,14 @@ def install_libraries(python: str, target: Path, room: Path) -> None:
     # hatchling comes from this environment, which the development lock made: nothing that is not pinned is run.
     _run(*pip, "wheel", "-qq", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(ROOT))
     install = (*pip, "--python", python, "install", "-qq", "--no-compile", "--target", str(target))
-    _run(*install, "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements.lock"))
+    _run(
+        *install,
+        "--require-hashes",
+        "--only-binary",
+        ":all:",
+        "-r",
+        str(ROOT / "requirements.lock"),
+    )
     # A second call with --target leaves alone what the first one installed.
     _run(*install, "--no-deps", *(str(wheel) for wheel in wheels.glob("*.whl")))
     for pattern in _NEEDLESS:
@@ -161,8 +168,13 @@ def debian_changelog(changes: str, build: Build) -> str:
     """The sections of CHANGELOG.md in Debian's form, newest first; what is unreleased belongs to the version built."""
     when = formatdate(build.epoch)
     entries: list[tuple[str, list[str]]] = []
-    for heading, body in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", changes, re.MULTILINE | re.DOTALL):
-        points = [" ".join(point.split()) for point in re.findall(r"^- (.*?)(?=^- |\Z)", body, re.M | re.S)]
+    for heading, body in re.findall(
+        r"^## (.+?)\n(.*?)(?=^## |\Z)", changes, re.MULTILINE | re.DOTALL
+    ):
+        points = [
+            " ".join(point.split())
+            for point in re.findall(r"^- (.*?)(?=^- |\Z)", body, re.M | re.S)
+        ]
         if points:
             entries.append((build.version if heading == "Unreleased" else heading, points))
     merged: dict[str, list[str]] = {}
@@ -197,17 +209,13 @@ def _control(tree: Path, build: Build) -> str:
 
 def _needed_glibc(tree: Path) -> str:
     """The newest C library that a wheel asks for by its tag (`manylinux_2_34`); 2.17 is manylinux2014."""
-    lines = (
-        line
+    tags = (
+        [(int(major), int(minor)) for major, minor in re.findall(r"manylinux_(\d+)_(\d+)", line)]
         for wheel in (tree / PREFIX).rglob("*.dist-info/WHEEL")
         for line in wheel.read_text().splitlines()
     )
-    versions = [(2, 17)]
-    for line in lines:
-        # Of several tags of one wheel the least demanding counts.
-        if tags := re.findall(r"manylinux_(\d+)_(\d+)", line):
-            versions.append(min((int(major), int(minor)) for major, minor in tags))
-    return ".".join(map(str, max(versions)))
+    # Of several tags of one wheel the least demanding counts.
+    return ".".join(map(str, max((min(found) for found in tags if found), default=(2, 17))))
 
 
 def _files(tree: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Writes the manual page `gcal-salesloft(1)` from the command line itself: `make man`.
 
-The commands, their options and their help are the program's own; the exit statuses are README's table. Only what neither
-knows (files, environment, signals) is written here.
+The commands, their options and their help are the program's own; the exit statuses are README's table. Only what
+neither knows (files, environment, signals) is written here.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def escaped(text: str) -> str:
     return re.sub(r"^([.'])", r"\\&\1", text, flags=re.MULTILINE)
 
 
-def _commands(group: TyperGroup, above: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _commands(
+    group: TyperGroup, above: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that does something, as typed; a group's own help is its subcommands'."""
     for name, command in sorted(group.commands.items()):
         if isinstance(command, TyperGroup):

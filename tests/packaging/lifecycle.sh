@@ -4,6 +4,8 @@ fact() { printf '%s %s\n' "$1" "$2"; }
 there() { if [ -e "$1" ] || [ -L "$1" ]; then echo yes; else echo no; fi; }
 state() { dpkg-query -W -f '${db:Status-Status} ${Version}' gcal-salesloft 2>/dev/null || echo absent; }
 lib=/usr/lib/gcal-salesloft
+# Indexing all manuals of this machine at each step would be most of the time.
+rm -f /var/lib/man-db/auto-update
 old=$(ls /packages/gcal-salesloft_*.deb | sort | head -n 1)
 new=$(ls /packages/gcal-salesloft_*.deb | sort | tail -n 1)
 

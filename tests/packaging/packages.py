@@ -20,7 +20,9 @@ def build_of(version: str) -> deb.Build:
     architecture = subprocess.run(
         ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
     ).stdout.strip()
-    return deb.Build(version=version, architecture=architecture, python=(3, 11), epoch=1_790_000_000)
+    return deb.Build(
+        version=version, architecture=architecture, python=(3, 11), epoch=1_790_000_000
+    )
 
 
 def hollow(version: str, room: Path) -> Path:

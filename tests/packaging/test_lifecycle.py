@@ -43,9 +43,7 @@ def whole_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole_facts(
-    whole_package: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, str]:
+def whole_facts(whole_package: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     room = tmp_path_factory.mktemp("upgrade")
     shutil.copy(whole_package, room)
     bumped(whole_package, room)
