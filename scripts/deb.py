@@ -1,9 +1,9 @@
 """Builds `dist/gcal-salesloft_<version>_<architecture>.deb`: `make deb`.
 
 Plain `dpkg-deb` over a staged tree, not debhelper: the package is one virtual environment that pip fills from
-`requirements.lock` by its hashes, which debhelper's Python helpers know nothing of, and so a machine needs nothing but what
-Debian's minimal system has. The environment is made for the system's python3 and depends on its minor version, to which
-compiled libraries are bound.
+`requirements.lock` by its hashes. Of debhelper's helpers only dh-virtualenv does that, with a pip of its own and at the
+cost of a whole build chain; this needs nothing but what Debian's minimal system has. The environment is made for the
+system's python3 and depends on its minor version, to which compiled libraries are bound.
 
 Two builds of one commit are equal byte by byte: times come from `SOURCE_DATE_EPOCH`, else from the last commit.
 """
@@ -151,12 +151,12 @@ def pack(tree: Path, build: Build, package: Path, *, compression: str = "xz") ->
 
 def _stage_documents(tree: Path, build: Build) -> None:
     documents = tree / "usr/share/doc/gcal-salesloft"
+    # Pages, and what lies beside them: alert rules, dashboards, pictures.
+    shutil.copytree(ROOT / "docs", documents, ignore=shutil.ignore_patterns("adr", "__pycache__"))
     _write(documents / "copyright", (SOURCES / "copyright").read_text())
     changes = debian_changelog((ROOT / "CHANGELOG.md").read_text(), build)
     _write_compressed(documents / "changelog.gz", changes)
     shutil.copytree(ROOT / "config", documents / "examples")
-    for page in sorted((ROOT / "docs").glob("*.md")):
-        _write(documents / page.name, page.read_text())
     _write_compressed(tree / "usr/share/man/man1/gcal-salesloft.1.gz", man.page(build.version))
     for shell, place in completion.PLACES.items():
         _write(tree / place, completion.script(shell))
@@ -166,7 +166,7 @@ def _stage_documents(tree: Path, build: Build) -> None:
 
 def debian_changelog(changes: str, build: Build) -> str:
     """The sections of CHANGELOG.md in Debian's form, newest first; what is unreleased belongs to the version built."""
-    when = formatdate(build.epoch)
+    when = formatdate(build.epoch).replace("-0000", "+0000")
     entries: list[tuple[str, list[str]]] = []
     for heading, body in re.findall(
         r"^## (.+?)\n(.*?)(?=^## |\Z)", changes, re.MULTILINE | re.DOTALL

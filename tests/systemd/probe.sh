@@ -41,10 +41,6 @@ fact second.run.status $?
 fact secret.owner "$(stat -c '%u %a' $etc/google.json)"
 
 fact core.limit "$(awk '/core file/ {print $5}' "/proc/$pid/limits")"
-echo '#!/bin/true' >/var/lib/gcal-salesloft/run-me
-chmod 755 /var/lib/gcal-salesloft/run-me
-fact state.executable "$(nsenter -t "$pid" -m sh -c '/var/lib/gcal-salesloft/run-me 2>/dev/null && echo yes || echo no')"
-rm /var/lib/gcal-salesloft/run-me
 
 polls() { property $unit StatusText | sed -nE 's/.* ([0-9]+) polls.*/\1/p'; }
 export -f polls

@@ -100,10 +100,8 @@ def test_nothing_but_the_state_is_the_services_own(unit: str) -> None:
     assert values(unit, "ReadWritePaths") == []
 
 
-def test_what_is_installed_may_be_executed(unit: str) -> None:
-    (paths,) = values(unit, "ExecPaths")
-    assert values(unit, "NoExecPaths") == ["/"]
-    assert {"/usr", "-/opt/gcal-salesloft"} <= set(paths.split())
+def test_secrets_are_in_no_core_dump(unit: str) -> None:
+    assert values(unit, "LimitCORE") == ["0"]
 
 
 def test_readiness_and_watchdog_are_the_programs_own(unit: str) -> None:
