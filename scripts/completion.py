@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from typer.completion import get_completion_script
+from typer._completion_shared import get_completion_script  # what `--show-completion` prints
 
 Shell = Literal["bash", "zsh", "fish"]
 PLACES: dict[Shell, Path] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from scripts import deb
 
 ROOT = Path(__file__).parents[2]
+BUILD_SECONDS = 600
 LATER = "99.1"
 """The version of the package that an installed one is upgraded to."""
 
@@ -33,9 +34,17 @@ def hollow(version: str, room: Path) -> Path:
     return deb.pack(tree, build, room / build.file_name, compression="none")
 
 
+def built(room: Path) -> Path:
+    """What `make deb` builds."""
+    command = [sys.executable, "-m", "scripts.deb", "--out", str(room)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=BUILD_SECONDS)
+    (package,) = room.glob("*.deb")
+    return package
+
+
 def bumped(package: Path, room: Path) -> Path:
     """The same package as a later version."""
-    build = replace(build_of(LATER))
+    build = build_of(LATER)
     tree = room / "bumped"
     subprocess.run(["dpkg-deb", "-R", package, tree], check=True)
     control = tree / "DEBIAN/control"

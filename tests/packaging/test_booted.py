@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.packages import ROOT, bumped
+from tests.packaging.packages import built, bumped
 from tests.systemd.boot import booted, obstacle
 from tests.systemd.seed import plant_configuration
 
@@ -23,9 +21,7 @@ def facts() -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="gcal-salesloft-seed-", dir="/var/tmp") as room:
         seed = Path(room) / "seed"
         packages = seed / "packages"
-        command = [sys.executable, "-m", "scripts.deb", "--out", packages]
-        subprocess.run(command, cwd=ROOT, check=True, timeout=600)
-        bumped(next(packages.glob("*.deb")), packages)
+        bumped(built(packages), packages)
         plant_configuration(seed / "configuration", seed / "world.json")
         return booted(PROBE, seed)
 

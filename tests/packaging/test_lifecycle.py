@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.packaging.packages import LATER, ROOT, bumped, facts, hollow, obstacle
+from tests.packaging.packages import LATER, built, bumped, facts, hollow, obstacle
 from tests.project.files import pyproject
 
 HERE = Path(__file__).parent
@@ -35,11 +34,7 @@ def hollow_facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def whole_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `make deb` builds."""
-    room = tmp_path_factory.mktemp("whole")
-    command = [sys.executable, "-m", "scripts.deb", "--out", room]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
-    (package,) = room.glob("*.deb")
-    return package
+    return built(tmp_path_factory.mktemp("whole"))
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +113,11 @@ def test_the_manual_is_readable(whole_facts: dict[str, str]) -> None:
 @pytest.mark.long
 @pytest.mark.skipif(shutil.which("lintian") is None, reason="lintian is not installed")
 def test_lintian_finds_no_error(whole_package: Path) -> None:
-    command = ["lintian", "--no-cfg", "--allow-root", "--fail-on", "error", whole_package]
+    command = ["lintian", "--no-cfg", "--allow-root", "--fail-on", "error", str(whole_package)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.long
 def test_two_builds_of_one_commit_are_equal(whole_package: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "scripts.deb", "--out", tmp_path]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=600)
-    assert (tmp_path / whole_package.name).read_bytes() == whole_package.read_bytes()
+    assert built(tmp_path).read_bytes() == whole_package.read_bytes()
