@@ -59,6 +59,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make deb", description=__doc__.splitlines()[0])
     parser.add_argument("--python", default="/usr/bin/python3", help="the system's python3")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="where the package goes")
+    parser.add_argument("--compression", default="xz", help="none makes a large one, quickly")
     options = parser.parse_args()
     build = Build(
         version=tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"],
@@ -73,7 +74,8 @@ def main() -> None:
         install_libraries(options.python, libraries, Path(room))
         stage(tree, build)
         options.out.mkdir(parents=True, exist_ok=True)
-        print(pack(tree, build, options.out / build.file_name))
+        package = options.out / build.file_name
+        print(pack(tree, build, package, compression=options.compression))
 
 
 def site_packages(build: Build) -> Path:
@@ -106,9 +108,18 @@ def install_libraries(python: str, target: Path, room: Path) -> None:
     for notes in ("direct_url.json", "INSTALLER", "REQUESTED"):
         for path in target.glob(f"*.dist-info/{notes}"):
             path.unlink()
+    for record in target.glob("*.dist-info/RECORD"):
+        _forget_what_is_gone(record)
     for path in target.rglob("*"):
         if path.is_file():
             path.chmod(0o644)  # nothing in there is a command
+
+
+def _forget_what_is_gone(record: Path) -> None:
+    """Leave only what is there: the digest of a note that names this machine's folders would differ each time."""
+    lines = record.read_text().splitlines(keepends=True)
+    there = record.parents[1]
+    record.write_text("".join(line for line in lines if (there / line.split(",")[0]).exists()))
 
 
 def stage(tree: Path, build: Build) -> None:
