@@ -1,6 +1,6 @@
 # Every command a developer needs; CI runs the same ones (.ci/run). ARGS goes to the program: make test ARGS="-k window -n0"
 .DEFAULT_GOAL := help
-.PHONY: help demo test storm bench lint format types imports check wheel lock clean venv
+.PHONY: help demo test storm bench lint format types imports check wheel deb man lock clean venv
 PY := .venv/bin/python
 ARGS ?=
 
@@ -37,6 +37,12 @@ check: lint types imports test ## everything that CI checks, but the wheel
 
 wheel: venv ## install the last commit as users do, and try it
 	@sh scripts/check-wheel.sh
+
+deb: venv ## a Debian package for this machine's python3, in dist/
+	@$(PY) -m scripts.deb $(ARGS)
+
+man: venv ## the manual page, from the command line itself, in dist/
+	@$(PY) -m scripts.man dist/gcal-salesloft.1
 
 lock: ## pin all dependencies anew (needs uv)
 	@sh scripts/lock.sh $(ARGS)

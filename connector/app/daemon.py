@@ -77,7 +77,18 @@ class Service:
         self._nightly = NightlyVerifier(parts.state, self._last_in_line, parts.clock)
         self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
         self.membership = Membership(parts, self.engine, self._rounds_of)
-        self.reloading = Reloading(config, settings, self._become) if config is not None else None
+        self.reloading = (
+            Reloading(config, settings, self._become, self._tell_manager)
+            if config is not None
+            else None
+        )
+
+    def _tell_manager(self, begins: bool) -> None:
+        """systemd counts a reload as under way until it hears that the service is ready again."""
+        if begins:
+            self._manager.reloading("reading the configuration")
+        else:
+            self._manager.ready(f"{len(self.parts.served)} users")
 
     def show(self, shown: Observability) -> None:
         """Let metrics, health and status page look at this service."""

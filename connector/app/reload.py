@@ -27,13 +27,18 @@ LOOK_EVERY_MS = 5000
 """How often it is looked whether a file changed without anybody telling."""
 
 Become = Callable[[Settings], Awaitable[None]]
+Told = Callable[[bool], None]
 
 
 class Reloading:
     """Reads the configuration again when asked to, and hands over what can be used of it."""
 
-    def __init__(self, path: Path, settings: Settings, become: Become) -> None:
+    def __init__(
+        self, path: Path, settings: Settings, become: Become, told: Told = lambda _: None
+    ) -> None:
+        """`told` hears True when a reload begins and False when it is over, however it ended."""
         self._path = path
+        self._told = told
         self._settings = settings
         self._become = become
         self._asked = asyncio.Event()
@@ -56,7 +61,11 @@ class Reloading:
                 if watching.done():
                     watching.result()  # it ends with the process only, or of something nobody foresaw
                 self._asked.clear()
-                await self.reload()
+                self._told(True)
+                try:
+                    await self.reload()
+                finally:
+                    self._told(False)
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)

@@ -73,9 +73,9 @@ def run(
         raise typer.BadParameter("--initial-sync and --once exclude each other")
     if dry_run and not (initial_sync or once):
         raise typer.BadParameter("--dry-run goes with --initial-sync or --once")
-    signal.signal(
-        signal.SIGTERM, lambda *_: sys.exit(0)
-    )  # until the loop takes over: nothing has begun
+    # Until the loop takes over: nothing has begun.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from connector.cli import run as command
 
     mode = command.Mode(initial_sync=initial_sync, once=once, dry_run=dry_run, debug=debug)

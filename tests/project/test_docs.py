@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 import connector
 from connector.cli import exits
 from connector.cli.commands import app
+from connector.domain.errors import ParkReason
+from connector.domain.policy import Rule
 from tests.project.files import ROOT, project_files, pyproject, table, text
 
 WORKS, PLANNED = "works", "planned"
@@ -67,6 +69,33 @@ def test_every_exit_status_is_documented() -> None:
         value for name, value in vars(exits).items() if name.isupper() and type(value) is int
     }
     assert {int(row[0]) for row in table("README.md", "Exit statuses")} == statuses
+
+
+def section(name: str, heading: str) -> str:
+    """The text below a heading, up to the next one of its level or above."""
+    level = re.escape(heading.split(" ")[0])
+    parts = re.split(rf"^{re.escape(heading)}$", text(name), maxsplit=1, flags=re.MULTILINE)
+    assert len(parts) == 2, f"{name} has no {heading!r}"
+    return re.split(rf"^#{{1,{level.count('#')}}} ", parts[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("reason", ParkReason)
+def test_every_reason_to_park_a_user_has_its_paragraph(reason: ParkReason) -> None:
+    assert len(section("docs/troubleshooting.md", f"### `{reason}`").split()) >= 10
+
+
+@pytest.mark.parametrize("rule", Rule)
+def test_every_rule_of_the_policy_is_documented(rule: Rule) -> None:
+    assert f"| `{rule}` |" in section("docs/policy.md", "## The rules, in order")
+
+
+def test_every_command_is_met_in_the_documents_for_users() -> None:
+    """By its name in code, in a page that says when to use it."""
+    pages = "\n".join(path.read_text() for path in (ROOT / "docs").glob("*.md"))
+    code = set(
+        re.findall(r"[a-z][a-z-]+", " ".join(re.findall(r"```.*?```|`[^`\n]+`", pages, re.S)))
+    )
+    assert set(declared()) <= code
 
 
 def test_the_map_has_every_folder_and_no_other() -> None:

@@ -40,6 +40,28 @@ fact status.command "$(/opt/gcal-salesloft/bin/gcal-salesloft status --config $e
 fact second.run.status $?
 fact secret.owner "$(stat -c '%u %a' $etc/google.json)"
 
+fact core.limit "$(awk '/core file/ {print $5}' "/proc/$pid/limits")"
+
+polls() { property $unit StatusText | sed -nE 's/.* ([0-9]+) polls.*/\1/p'; }
+export -f polls
+export unit
+seen=$(polls)
+systemctl reload $unit
+fact reload.status $?
+until_true "[ \$(polls) -gt $seen ]"
+fact reload.active "$(property $unit ActiveState)"
+fact reload.same.process "$([ "$(property $unit MainPID)" = "$pid" ] && echo yes)"
+fact reload.restarts "$(property $unit NRestarts)"
+fact reload.polls.on "$([ "$(polls)" -gt "$seen" ] && echo yes)"
+
+full() { journalctl --quiet --unit $unit --output cat | grep -c "calendar_read.*full=True"; }
+read_in_full=$(full)
+systemctl restart $unit
+fact restart.status $?
+until_true "property $unit StatusText | grep -q '[1-9] polls'"
+fact restart.active "$(property $unit ActiveState)"
+fact restart.full.readings "$(($(full) - read_in_full))"
+pid=$(property $unit MainPID)
 kill -KILL "$pid"
 until_true "[ \$(property $unit NRestarts) -ge 1 -a \$(property $unit ActiveState) = active ]"
 fact killed.restarts "$(property $unit NRestarts)"

@@ -63,14 +63,18 @@ _QUICK = "[Service]\nWatchdogSec=2s\nRestartSec=200ms\n"
 def plant(seed: Path) -> None:
     """Everything that the booted machine needs and this one lacks."""
     _install(seed / "opt/gcal-salesloft")
-    etc = seed / "etc/gcal-salesloft"
-    _write(etc / "connector.toml", _PROCESS)
-    _write(etc / "users/pam.toml", _PAM)
-    _write(seed / "opt/world.json", json.dumps(_WORLD))
+    plant_configuration(seed / "etc/gcal-salesloft", seed / "opt/world.json")
     units = seed / "etc/systemd/system"
     for unit in (ROOT / "systemd").iterdir():
         _write(units / unit.name, unit.read_text())
         _write(units / f"{unit.name}.d/quick.conf", _QUICK)
+
+
+def plant_configuration(etc: Path, world: Path) -> None:
+    """A configuration of one user, and the world of simulators that fits it."""
+    _write(etc / "connector.toml", _PROCESS)
+    _write(etc / "users/pam.toml", _PAM)
+    _write(world, json.dumps(_WORLD))
 
 
 def _install(prefix: Path) -> None:

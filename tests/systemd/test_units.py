@@ -88,6 +88,22 @@ def test_a_stop_leaves_time_for_what_was_sent(unit: str) -> None:
     assert int(timeout.removesuffix("s")) >= DRAIN_SECONDS + 5
 
 
+def test_a_reload_is_a_signal_to_the_program(unit: str) -> None:
+    assert values(unit, "ExecReload") == ["/bin/kill -HUP $MAINPID"]
+
+
+def test_nothing_but_the_state_is_the_services_own(unit: str) -> None:
+    assert values(unit, "DynamicUser") == ["yes"]
+    assert values(unit, "StateDirectoryMode") == ["0700"]
+    assert values(unit, "ConfigurationDirectoryMode") == ["0755"]
+    assert values(unit, "ProtectSystem") == ["strict"]
+    assert values(unit, "ReadWritePaths") == []
+
+
+def test_secrets_are_in_no_core_dump(unit: str) -> None:
+    assert values(unit, "LimitCORE") == ["0"]
+
+
 def test_readiness_and_watchdog_are_the_programs_own(unit: str) -> None:
     assert values(unit, "Type") == ["notify"]
     assert values(unit, "NotifyAccess") == ["main"]

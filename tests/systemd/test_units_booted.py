@@ -2,72 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from tests.systemd.seed import ROOT, SYSTEM_PYTHON, plant
+from tests.systemd.boot import booted, obstacle
+from tests.systemd.seed import plant
 
-BOOT = next(
-    (
-        script
-        for folder in (ROOT.parent, Path("/work"))
-        if (script := folder / "shared/tools/boot-systemd.sh").exists()
-    ),
-    None,
-)
 PROBE = Path(__file__).with_name("probe.sh")
-BOOT_SECONDS = 240
-
-
-def _obstacle() -> str:
-    if BOOT is None:
-        return "boot-systemd.sh is not here"
-    if os.geteuid() != 0:
-        return "namespaces need root"
-    if shutil.which("unshare") is None or not Path("/lib/systemd/systemd").exists():
-        return "systemd is not installed"
-    if not SYSTEM_PYTHON.exists() or _version(SYSTEM_PYTHON) != sys.version_info[:2]:
-        return "the system's python is another one than this"
-    return ""
-
-
-def _version(python: Path) -> tuple[int, ...]:
-    done = subprocess.run([python, "-V"], capture_output=True, text=True, check=True)
-    return tuple(int(part) for part in re.findall(r"\d+", done.stdout)[:2])
-
-
-pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(_obstacle()), reason=_obstacle())]
+pytestmark = [pytest.mark.long, pytest.mark.skipif(bool(obstacle()), reason=obstacle())]
 
 
 @pytest.fixture(scope="module")
 def facts() -> dict[str, str]:
     """What the probe found: one boot for all tests."""
-    assert BOOT is not None
     with tempfile.TemporaryDirectory(prefix="gcal-salesloft-seed-", dir="/var/tmp") as room:
         seed = Path(room) / "seed"
         plant(seed)
-        done = subprocess.run(
-            [BOOT, PROBE, seed],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "BOOT_TIMEOUT": str(BOOT_SECONDS)},
-            timeout=BOOT_SECONDS + 60,
-            check=False,
-        )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return {
-        name: value
-        for line in done.stdout.splitlines()
-        for name, _, value in [line.partition(" ")]
-        if name != "log"
-    }
+        return booted(PROBE, seed)
 
 
 def test_nothing_was_waited_for_in_vain(facts: dict[str, str]) -> None:
@@ -100,6 +54,23 @@ def test_runs_as_nobody_in_particular_and_owns_its_state(facts: dict[str, str]) 
 def test_secrets_stay_roots(facts: dict[str, str]) -> None:
     assert facts["secret.owner"] == "0 600"
     assert facts["secrets.logged"] == "0"
+
+
+def test_a_reload_leaves_the_process_at_work(facts: dict[str, str]) -> None:
+    assert facts["reload.status"] == "0"
+    assert (facts["reload.active"], facts["reload.same.process"]) == ("active", "yes")
+    assert facts["reload.restarts"] == "0"
+    assert facts["reload.polls.on"] == "yes"
+
+
+def test_a_restart_goes_on_where_it_was(facts: dict[str, str]) -> None:
+    assert facts["restart.status"] == "0"
+    assert facts["restart.active"] == "active"
+    assert facts["restart.full.readings"] == "0"
+
+
+def test_secrets_are_in_no_core_dump(facts: dict[str, str]) -> None:
+    assert facts["core.limit"] == "0"
 
 
 def test_killed_is_restarted(facts: dict[str, str]) -> None:
