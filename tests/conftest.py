@@ -11,6 +11,8 @@ import pytest
 
 from connector.observe.log import configure_logging
 
+pytest.register_assert_rewrite("tests.scenarios.steps")  # before anything imports it
+
 
 class _Response(aiohttp.ClientResponse):
     """aioresponses 0.7.9 does not know `stream_writer`, which aiohttp 3.14 demands."""

@@ -303,6 +303,12 @@ def _keep_decisions(connection: sqlite3.Connection) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO cursors SELECT * FROM replaced.cursors WHERE scope = 'erasure'"
     )
+    # How a leaving went: by the calendar's row, which is the same in both unless the state was made anew in between.
+    connection.execute(
+        """INSERT OR REPLACE INTO cursors SELECT l.* FROM replaced.cursors l
+           JOIN replaced.calendars p ON l.scope = 'offboard:' || p.id
+           JOIN calendars c ON c.id = p.id AND c.user_guid = p.user_guid"""
+    )
     connection.execute("DELETE FROM points")
     connection.execute(
         "INSERT INTO points (team, at_ms, cost) SELECT team, at_ms, cost FROM replaced.points"

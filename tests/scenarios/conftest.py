@@ -9,10 +9,7 @@ from structlog.testing import capture_logs
 
 from connector.simulator.google import Calendar
 from tests.office import Office, open_office
-
-pytest.register_assert_rewrite("tests.scenarios.steps")
-
-from tests.scenarios.steps import Clock  # noqa: E402
+from tests.scenarios.steps import Clock
 
 
 @pytest.fixture

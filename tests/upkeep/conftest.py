@@ -12,4 +12,5 @@ from tests.office import Office, open_office
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
     """Both simulators, nobody hired yet; the real clock."""
     async with open_office(tmp_path) as opened:
+        opened.bookings = True
         yield opened

@@ -253,13 +253,17 @@ async def test_later_decisions_outlive_a_restore(office: Office, tmp_path: Path)
     with contextlib.closing(sqlite3.connect(office.state, isolation_level=None)) as connection:
         connection.execute("UPDATE calendars SET paused_ms = 1, left_ms = 2, banner_ms = 3")
         connection.execute("INSERT INTO erased VALUES ('digest', 4)")
-        connection.execute("INSERT INTO cursors VALUES ('erasure', 'key', 'k'), ('team', 'c', 'v')")
+        connection.execute(
+            "INSERT INTO cursors VALUES ('erasure', 'key', 'k'), ('team', 'c', 'v'),"
+            " ('offboard:1', 'team', 't')"
+        )
         connection.execute("DELETE FROM points")
         connection.execute("INSERT INTO points (team, at_ms, cost) VALUES ('t', 5, 6.0)")
     assert restore_backup(tmp_path / "backup.db", office.state, NOW).decisions_kept
     assert rows(office.state, "SELECT paused_ms, left_ms, banner_ms FROM calendars") == [(1, 2, 3)]
     assert rows(office.state, "SELECT * FROM erased") == [("digest", 4)]
-    assert rows(office.state, "SELECT scope FROM cursors") == [("erasure",)]
+    kept = "SELECT scope FROM cursors WHERE scope IN ('erasure', 'team') OR scope LIKE 'offboard:%'"
+    assert sorted(rows(office.state, kept)) == [("erasure",), ("offboard:1",)]
     assert rows(office.state, "SELECT team, cost FROM points") == [("t", 6.0)]
 
 
