@@ -48,8 +48,9 @@ class Reloading:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Reload until `stopping`, each time that a file changed or `ask` was called."""
+        self._files = (await asyncio.to_thread(read_settings, self._path)).files
+        self._seen = self._signature()
         reading = await asyncio.to_thread(read_settings, self._path)
-        self._files = reading.files
         if settings_of(reading) != self._settings:
             self.ask()  # changed since it was read for the start
         watching = asyncio.create_task(self._watch(stopping), name="watch configuration")

@@ -179,6 +179,9 @@ def _print(user: UserStatus) -> None:
             f"{told[name]} {name}" for name in ("leaks", "out_of_step", "waiting") if told[name]
         ]
         print(f"  verified {told['at']}: {', '.join(counts)}")  # noqa: T201  # the command's answer
+    if user.resync is not None:
+        done = f"done at {user.resync['done_at']}" if user.resync["done_at"] else "not done yet"
+        print(f"  resync {user.resync['id']}: {done}")  # noqa: T201  # the command's answer
     if user.message:
         print(f"  {user.message}")  # noqa: T201  # the command's answer
 

@@ -226,10 +226,13 @@ class TeamBookings:
 
     def _say_refused(self, error: ConnectorError) -> None:
         """Once, until a look-up goes well or fails for something else."""
-        level = _log.error if isinstance(error, CredentialsRefused) else _log.warning
         self._refused = type(error).__name__
-        if self._refused != self._said:
-            level("bookings_not_looked_up", team=self._team, message=str(error))
+        if self._refused == self._said:
+            return
+        if isinstance(error, CredentialsRefused):
+            _log.error("bookings_not_looked_up", team=self._team, message=str(error))
+        else:
+            _log.warning("bookings_not_looked_up", team=self._team, message=str(error))
 
     # -- dealing with it
 

@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from connector.app import run_daemon
-from connector.cli import steering
+from connector.cli import status, steering
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.store import State, open_reader
@@ -226,6 +226,8 @@ async def test_a_resync_is_a_full_pass_with_an_id(
         state.close()
     assert row.resync_done == answer["pass_id"]
     assert not row.resync_is_due
+    assert await status.run(office.config, as_json=False) == 0
+    assert f"resync {answer['pass_id']}: done at" in capsys.readouterr().out
 
 
 async def test_one_shots_leave_a_paused_user_alone(office: Office) -> None:

@@ -134,11 +134,10 @@ def events_in_the_source() -> set[str]:
     found: set[str] = set()
     for file in (ROOT / "connector").rglob("*.py"):
         if "simulator" not in file.parts:
-            found |= set(
-                re.findall(
-                    r"_log\.(?:debug|info|warning|error|critical)\(\s*([^\s,)]+)", file.read_text()
-                )
-            )
+            methods = r"\b_log\.(?:debug|info|warning|error|critical|log|bind)\b"
+            source = file.read_text()
+            assert not re.search(rf"{methods}(?!\()", source), f"{file}: an alias hides its event"
+            found |= set(re.findall(rf"{methods}\(\s*([^\s,)]+)", source))
     return found
 
 
