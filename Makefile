@@ -10,8 +10,8 @@ help: ## what there is
 demo: venv ## the daemon at work between a simulated Google and a simulated Salesloft; no account needed
 	@$(PY) -m connector demo $(ARGS)
 
-test: venv ## all tests but the long ones
-	@$(PY) -m pytest -n 2 --dist worksteal $(ARGS)
+test: venv ## all tests but the long ones (three at a time: many of them wait)
+	@$(PY) -m pytest -n 3 --dist worksteal $(ARGS)
 
 storm: venv ## the long tests: storms, soaks, a real systemd
 	@$(PY) -m pytest -m long $(ARGS)
