@@ -109,6 +109,9 @@ poll_interval = "1s"
 past_days = {PAST_DAYS}
 future_days = {FUTURE_DAYS}
 
+[bookings]
+interval = "1s"
+
 [state]
 url = "sqlite:///{STATE_FILE}"
 """

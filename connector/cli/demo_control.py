@@ -51,6 +51,25 @@ class Control:
         answer = await self._ask("GET", url, params={"calendar_id": seller.calendar_id})
         return list(answer["data"])
 
+    async def book(
+        self, seller: Seller, start: datetime, end: datetime, guest: str, **content: Any
+    ) -> str:
+        """A prospect books a meeting with the seller in Salesloft; the meeting's id."""
+        booking = {
+            "guid": seller.user_guid,
+            "start": start.isoformat(),
+            "end": end.isoformat(),
+            "recipient_email": guest,
+            **content,
+        }
+        url = f"{self.salesloft_url}/_sim/book_meeting"
+        return str((await self._ask("POST", url, json=booking))["data"])
+
+    async def meeting(self, meeting_id: str) -> Facts:
+        """A meeting that was booked in Salesloft, as Salesloft has it now."""
+        state = await self._ask("GET", f"{self.salesloft_url}/_sim/state")
+        return next(dict(one) for one in state["meetings"] if str(one["id"]) == meeting_id)
+
     async def requests(self, after: int = 0) -> list[Facts]:
         """What Salesloft was asked so far, without bodies, from number `after` on."""
         url = f"{self.salesloft_url}/_sim/log"

@@ -39,12 +39,16 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Something that a seller does. `unseen`: why Salesloft is not to be told of it; empty if it is."""
+    """Something that a seller does. `unseen`: why Salesloft is not to be told of it; empty if it is.
+
+    `booking`: a meeting that is booked in Salesloft, and must first reach Google; `do` answers with its id.
+    """
 
     seller: Seller
     done: str
     do: Callable[[Office], Awaitable[str]]
     unseen: str = ""
+    booking: bool = False
 
 
 def edits() -> tuple[Edit, ...]:
@@ -54,6 +58,7 @@ def edits() -> tuple[Edit, ...]:
         Edit(PAM, f'booked "Pitch {vance}" with a prospect', _book_pitch),
         Edit(JIM, f'rescheduled "Demo {lackawanna}" by two hours', _reschedule),
         Edit(ANDY, 'booked a private "Notary"', _book_private),
+        Edit(PAM, f'got "Intro {vance}", booked in Salesloft', _book_in_salesloft, booking=True),
         Edit(PAM, f'cancelled one "Check-in {vance}" of the series', _cancel_one),
         Edit(JIM, 'invited a prospect to the internal "Budget"', _invite_prospect),
         Edit(ANDY, 'moved the series "Pipeline review" by an hour', _move_series),
@@ -78,6 +83,14 @@ async def _book_pitch(office: Office) -> str:
         PAM, "create", summary=f"Pitch {name}", start=office.at(PAM, 2, 10),
         attendees=[contact], conference=True,
     )  # fmt: skip
+
+
+async def _book_in_salesloft(office: Office) -> str:
+    (name, contact), _ = PROSPECTS[PAM.name]
+    start = datetime.fromisoformat(office.at(PAM, 3, 15))
+    return await office.control.book(
+        PAM, start, start + timedelta(minutes=30), contact, title=f"Intro {name}"
+    )
 
 
 async def _reschedule(office: Office) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
@@ -47,6 +48,8 @@ class Play:
     delays: list[float] = field(default_factory=list)
     needless: int = 0
     """Upserts for changes that were none to Salesloft."""
+    unbooked: int = 0
+    """Meetings booked in Salesloft that did not come back as booked."""
 
     @property
     def control(self) -> Control:
@@ -81,10 +84,16 @@ async def changes(play: Play, seed: int) -> None:
         await asyncio.sleep(rng.uniform(*_PEOPLE_TAKE_SECONDS))
         play.doing = f"waiting for Salesloft after {edit.seller.name} {edit.done}"
         with play.show.waiting(f"{edit.seller.name} {edit.done} …"):
-            outcome = await (_unseen if edit.unseen else _seen)(play, edit)
+            outcome = await _kind_of_edit(edit)(play, edit)
         play.show.event(edit.seller.name, edit.done, outcome.text, outcome.style)
         if outcome.holds:
             play.show.line(f"{'':<15} Salesloft: {outcome.holds}", "dim")
+
+
+def _kind_of_edit(edit: Edit) -> Callable[[Play, Edit], Awaitable[_Outcome]]:
+    if edit.booking:
+        return _booked
+    return _unseen if edit.unseen else _seen
 
 
 async def _seen(play: Play, edit: Edit) -> _Outcome:
@@ -92,9 +101,36 @@ async def _seen(play: Play, edit: Edit) -> _Outcome:
     known = len(await play.control.requests())
     began = time.monotonic()
     await edit.do(play.office)
+    outcome, took = await _arrived(play, edit, before, known, began)
+    play.delays.append(took)
+    return outcome
+
+
+async def _booked(play: Play, edit: Edit) -> _Outcome:
+    """Wait until the meeting is on the calendar and booked, then as for any other change."""
+    before = _by_key(await play.control.held(edit.seller))
+    known = len(await play.control.requests())
+    began = time.monotonic()
+    number = await edit.do(play.office)
+    while (meeting := await play.control.meeting(number))["status"] == "pending":
+        play.daemon.check()
+        await asyncio.sleep(LOOK_SECONDS)
+    took = time.monotonic() - began
+    seen = await play.judge.wanted(play.control, edit.seller)
+    key = (meeting["event_id"], meeting["i_cal_uid"])
+    if meeting["status"] != "booked" or key not in {(one["id"], one["ical_uid"]) for one in seen}:
+        play.unbooked += 1
+        return _Outcome(f"{meeting['status']} in Salesloft, not on the calendar", "bold red")
+    back, _ = await _arrived(play, edit, before, known, began)
+    return _Outcome(f"Google after {took:.1f} s, booked; {back.text}", back.style, back.holds)
+
+
+async def _arrived(
+    play: Play, edit: Edit, before: dict[Key, Facts], known: int, began: float
+) -> tuple[_Outcome, float]:
+    """Wait until Salesloft has what the seller sees; what came of it, and after how many seconds since `began`."""
     await _same(play, edit.seller, after=known)
     took = time.monotonic() - began
-    play.delays.append(took)
     requests = _of(edit.seller, (await play.control.requests(known)))
     seen = {
         (one["id"], one["ical_uid"]): one
@@ -106,11 +142,12 @@ async def _seen(play: Play, edit: Edit) -> _Outcome:
     sent = _counted(len(requests), "upsert") if requests else "in bulk"
     what = " + ".join(kind if len(kinds) == 1 else f"{n} {kind}" for kind, n in kinds.items())
     single = next(iter(changed.values())) if len(changed) == 1 else None
-    return _Outcome(
+    outcome = _Outcome(
         f"Salesloft after {took:.1f} s ({sent}: {what})",
         "green",
         _holds(single, edit.seller) if single else "",
     )
+    return outcome, took
 
 
 async def _unseen(play: Play, edit: Edit) -> _Outcome:
@@ -142,7 +179,10 @@ def _holds(event: Facts, seller: Seller) -> str:
 
 
 async def ending(play: Play) -> bool:
-    """Compare both sides, occurrence by occurrence; whether they are equal, and nothing was sent without need."""
+    """Compare both sides, occurrence by occurrence; whether they are equal, and everything before went well.
+
+    That is: nothing was sent without need, and what was booked in Salesloft came back as booked.
+    """
     play.doing = "comparing both sides"
     play.show.heading("Both sides, occurrence by occurrence")
     found = [await _compared(play, seller) for seller in SELLERS]
@@ -162,7 +202,7 @@ async def ending(play: Play) -> bool:
         f"{_counted(len(play.delays), 'change')} arrived after {median(play.delays):.1f} s (median),"
         f" {max(play.delays):.1f} s (slowest), polling every second. {points} points spent."
     )
-    return not differences and not play.needless
+    return not (differences or play.needless or play.unbooked)
 
 
 async def _same(play: Play, seller: Seller, *, after: int) -> Comparison:

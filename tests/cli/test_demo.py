@@ -80,6 +80,8 @@ async def test_every_change_arrives_and_both_sides_are_equal(tmp_path: Path) -> 
         assert int(found[1]) > 40
     for edit in edits():
         arrived = "nothing to send" if edit.unseen else r"Salesloft after \d+\.\d s \(\d+ upsert"
+        if edit.booking:
+            arrived = rf"Google after \d+\.\d s, booked; {arrived}"
         line = rf"\d\d:\d\d:\d\d +{edit.seller.name} +{re.escape(edit.done)} → {arrived}"
         assert re.search(line, out), out
     assert "exit status 0" in out
