@@ -137,7 +137,8 @@ class _Demo:
             sys.stderr.write(f"gcal-salesloft: the daemon ended with exit status {status}\n")
         if not equal:
             sys.stderr.write(
-                "gcal-salesloft: demo failed: Salesloft differs from Google, was sent too much, or a booking was lost; see above\n"
+                "gcal-salesloft: demo failed: Salesloft differs from Google, was sent too much,"
+                " or a booking was lost; see above\n"
             )
         return OK if equal and status == 0 else UNFINISHED
 
