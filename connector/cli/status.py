@@ -50,8 +50,8 @@ class UserStatus:
     verified: dict[str, object] | None = None
     """How the last `verify` came out, the command's or the daemon's of the night; None: never."""
     bookings: dict[str, object] | None = None
-    """Meetings booked in Salesloft: how many are `booked`, `open`, `cancelled`, and `failed` in the last 7 days; the last
-    failure's `meeting`, `failed_at` and `message`. None: no calendar yet."""
+    """Meetings booked in Salesloft: how many are `booked`, `open`, `cancelled`, and `failed` in the last 7 days; the
+    last failure's `meeting`, `failed_at` and `message`. None: no calendar yet."""
 
 
 async def run(config: Path, *, as_json: bool) -> int:
