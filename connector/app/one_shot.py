@@ -20,10 +20,12 @@ from connector.domain.errors import (
 )
 from connector.domain.model import UserGuid
 from connector.engines.local import Calendar
+from connector.salesloft import TeamRefused
 from connector.settings.model import Settings
 from connector.store import lock_state, open_copy, open_database
 from connector.store.dead_letters import DeadLetter
 from connector.store.state import Backlog
+from connector.sync.bookings import RoundResult
 from connector.sync.cycle import Report
 from connector.sync.delivery import until_drained
 from connector.sync.progress import Progress, telling
@@ -62,12 +64,7 @@ async def run_once(
                 if not stopping.is_set():
                     await _banners(parts, looked_up.settings, clock)
             summary = _summary(parts, reports, await parts.state.backlog(parts.ids), looked_up)
-            return replace(
-                summary,
-                refusals=await _refusals(parts, before),
-                bookings_failed=sum(one.failed for one in booked),
-                bookings_left=sum(one.left for one in booked),
-            )
+            return replace(_with_bookings(summary, booked), refusals=await _refusals(parts, before))
 
 
 async def run_dry(
@@ -162,6 +159,22 @@ async def _refusals(parts: Parts, before: Sequence[DeadLetter]) -> tuple[Refused
         RefusedEvent(letter.user, letter.key.event_id, letter.reason)
         for letter in await parts.state.dead_letters()
         if letter.calendar in parts.ids and (letter.calendar, letter.key, letter.at) not in older
+    )
+
+
+def _with_bookings(summary: Summary, booked: Sequence[RoundResult]) -> Summary:
+    """A key that Salesloft does not know (401) ends the run as anywhere else; one that may not book (403) does not."""
+    errors = [one.error for one in booked if one.error is not None]
+    unknown = [error for error in errors if isinstance(error, TeamRefused) and error.status == 401]
+    return replace(
+        summary,
+        key_refused=summary.key_refused or next(map(str, unknown), None),
+        bookings_made=sum(one.booked for one in booked),
+        bookings_moved=sum(one.moved for one in booked),
+        bookings_cancelled=sum(one.cancelled for one in booked),
+        bookings_failed=sum(one.failed for one in booked),
+        bookings_left=sum(one.left for one in booked),
+        bookings_error=next(map(str, errors), None),
     )
 
 

@@ -120,6 +120,7 @@ def _print_summary(summary: Summary, *, dry_run: bool) -> None:
         f"delivered {summary.accepted}, refused {summary.refused}, still waiting {summary.pending};"
         f" {summary.points} points spent"
     )
+    _print_bookings(summary)
     _print_refusals(summary)
     if summary.held:
         print(  # noqa: T201  # the command's answer
@@ -127,6 +128,22 @@ def _print_summary(summary: Summary, *, dry_run: bool) -> None:
         )
     if summary.key_refused is not None:
         print(f"gcal-salesloft: {summary.key_refused}", file=sys.stderr)  # noqa: T201
+
+
+def _print_bookings(summary: Summary) -> None:
+    """Meetings that were booked in Salesloft, where there was anything to do."""
+    counts = {
+        "made": summary.bookings_made,
+        "moved": summary.bookings_moved,
+        "cancelled": summary.bookings_cancelled,
+        "failed": summary.bookings_failed,
+        "left for the next run": summary.bookings_left,
+    }
+    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+    if told:
+        print(f"bookings from Salesloft: {told}")  # noqa: T201  # the command's answer
+    if summary.bookings_error is not None and summary.key_refused is None:
+        print(f"bookings not looked up: {summary.bookings_error}", file=sys.stderr)  # noqa: T201
 
 
 def _print_refusals(summary: Summary) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connector.app import state_file
@@ -12,8 +13,12 @@ from connector.cli.exits import OK
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, open_reader
+from connector.store.bookings import counts_of, failed_bookings
 from connector.store.verifications import Verified
 from connector.store.verifications import last as last_verified
+
+TOLD_FOR = timedelta(days=7)
+"""How long a failed booking is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,9 @@ class UserStatus:
     """The last full pass that `resync` asked for: its id, and when it was done; None: none was."""
     verified: dict[str, object] | None = None
     """How the last `verify` came out, the command's or the daemon's of the night; None: never."""
+    bookings: dict[str, object] | None = None
+    """Meetings booked in Salesloft: how many are `booked`, `open`, `cancelled`, and `failed` in the last 7 days; the
+    last failure's `meeting`, `failed_at` and `message`. None: no calendar yet."""
 
 
 async def run(config: Path, *, as_json: bool) -> int:
@@ -119,7 +127,23 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         calendar_type=row.calendar_type,
         resync=_resync(row),
         verified=_verified(await state.run(lambda c: last_verified(c, row.id))),
+        bookings=await state.run(lambda c: _bookings(c, row.id, now)),
     )
+
+
+def _bookings(connection: sqlite3.Connection, calendar: int, now: datetime) -> dict[str, object]:
+    counts = counts_of(connection, calendar)
+    failed = [one for one in failed_bookings(connection, calendar) if now - one.at <= TOLD_FOR]
+    last = failed[-1] if failed else None
+    return {
+        "booked": counts.get("booked", 0),
+        "open": sum(counts.get(state, 0) for state in ("booking", "inserted", "moving")),
+        "cancelled": counts.get("cancelled", 0),
+        "failed": len(failed),
+        "meeting": last.meeting_id if last else None,
+        "failed_at": _iso(last.at) if last else None,
+        "message": last.message if last else None,
+    }
 
 
 def _resync(row: CalendarState) -> dict[str, object] | None:
@@ -182,6 +206,12 @@ def _print(user: UserStatus) -> None:
     if user.resync is not None:
         done = f"done at {user.resync['done_at']}" if user.resync["done_at"] else "not done yet"
         print(f"  resync {user.resync['id']}: {done}")  # noqa: T201  # the command's answer
+    if user.bookings is not None and user.bookings["failed"]:
+        told = user.bookings
+        print(  # noqa: T201  # the command's answer
+            f"  {told['failed']} failed bookings in 7 days, the last at {told['failed_at']}:"
+            f" Salesloft's meeting {told['meeting']}: {told['message']}"
+        )
     if user.message:
         print(f"  {user.message}")  # noqa: T201  # the command's answer
 

@@ -19,6 +19,8 @@ from zoneinfo import ZoneInfo
 from connector.domain.model import AllDay, Event, EventId, Instant, UserGuid
 
 WAITING = frozenset({"pending", "retry"})
+ATTEMPTED = frozenset({"booking", "inserted", "booked", "moving"})
+"""States of a booking after which there may be an event with its id."""
 MEETING_PROPERTY = "salesloft_meeting_id"
 """The event's private property that names the meeting."""
 
@@ -67,16 +69,19 @@ def event_id_of(guid: UserGuid, meeting_id: str) -> EventId:
 
 
 def next_step(meeting: BookedMeeting, ours: EventId, known: str | None) -> Step:
-    """What to do; `known` is what the state remembers: booking, inserted, booked, cancelled or failed.
+    """What to do; `known` is what the state remembers: booking, inserted, booked, moving, cancelled or failed.
+
+    `moving` is a booked meeting whose event must still get the times that Salesloft has, whatever its other fields say.
 
     Only the event with our id is ever cancelled. A meeting that was cancelled before any attempt to book it is left.
     """
     if meeting.canceled:
-        attempted = known in ("booking", "inserted", "booked") or meeting.event_id == ours
+        attempted = known in ATTEMPTED or meeting.event_id == ours
         return Step.CANCEL if attempted and known != "cancelled" else Step.NOTHING
     if meeting.status in WAITING:
         return Step.BOOK
-    if meeting.status == "booked" and meeting.reschedule_status in WAITING:
+    to_be_moved = meeting.reschedule_status in WAITING or known == "moving"
+    if meeting.status == "booked" and to_be_moved:
         return Step.MOVE
     return Step.NOTHING
 

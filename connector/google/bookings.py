@@ -27,13 +27,22 @@ from connector.google.wire import decode_event
 T = TypeVar("T")
 _NO_SCOPE = frozenset({ParkReason.SCOPE_MISSING, ParkReason.DELEGATION_MISSING})
 _DUPLICATE = 409
+_FORBIDDEN = 403
+_REMEDIES = {
+    "requiredAccessLevel": "give this account the right to change events of the calendar",
+    "forbiddenForServiceAccounts": "set [google] subject: without it a service account cannot invite anybody",
+}
+"""403 of a write that speaks of the calendar or the account, never of one event → what a person must do."""
+_OF_THE_EVENT = frozenset({"forbiddenForNonOrganizer"})
+"""403 that waiting cannot cure."""
 
 
 class GoogleBookings:
     """One user's calendar, for writing.
 
     Every method raises RetryLater for what passes, RequestRefused for what repeating cannot cure, UserParked when the
-    calendar cannot be reached, and WriteScopeMissing when only the right to write lacks.
+    calendar cannot be reached, and WriteScopeMissing when only the right to write lacks: the scope, or the role on the
+    calendar. A refusal that is not in Google's own words (a proxy's page) passes: nothing is concluded from it.
     """
 
     def __init__(
@@ -50,7 +59,8 @@ class GoogleBookings:
         )
         try:
             answer = await self._writing(
-                self._transport.fetch(request, Priority.CHANGE, decode_event, about=body["id"])
+                self._transport.fetch(request, Priority.CHANGE, decode_event, about=body["id"]),
+                creates=True,
             )
         except RequestRefused as refused:
             if refused.status == _DUPLICATE:
@@ -90,16 +100,38 @@ class GoogleBookings:
         except NotFound:
             return
 
-    async def _writing(self, call: Awaitable[T]) -> T:
+    async def _writing(self, call: Awaitable[T], *, creates: bool = False) -> T:
+        """The call, its refusals told apart. An unknown 403 says of a new event that none may be created at all."""
         try:
             return await call
         except UserParked as parked:
-            if parked.reason not in _NO_SCOPE:
+            if parked.reason in _NO_SCOPE:
+                raise self._off(f"grant the scope {WRITE_SCOPE} to these credentials") from None
+            if creates and parked.reason is ParkReason.FORBIDDEN:
+                raise self._off(_REMEDIES["requiredAccessLevel"]) from None
+            raise
+        except RequestRefused as refused:
+            if refused.status == _DUPLICATE or refused.reason in _OF_THE_EVENT:
                 raise
-            raise WriteScopeMissing(
-                f"{self._transport.who}: Google does not allow bookings: grant the scope {WRITE_SCOPE} "
-                "to these credentials (docs/bookings.md says how); reading goes on"
-            ) from None
+            if refused.reason in _REMEDIES:
+                raise self._off(_REMEDIES[refused.reason]) from None
+            if creates and refused.status == _FORBIDDEN and refused.reason:
+                raise self._off(
+                    f"it answered 403 ({refused.reason}): ask the Workspace administrator"
+                ) from None
+            if refused.status == _FORBIDDEN or not refused.reason:
+                raise RetryLater(
+                    f"{self._transport.who}: Google, or a proxy before it, refused to change a calendar with "
+                    f"{refused.status} and no word of the event; it is tried again",
+                    status=refused.status,
+                ) from None
+            raise
+
+    def _off(self, remedy: str) -> WriteScopeMissing:
+        return WriteScopeMissing(
+            f"{self._transport.who}: Google does not allow bookings: {remedy} "
+            "(docs/bookings.md says how); reading goes on"
+        )
 
     def _alive(self, item: Item | Malformed) -> Event | None:
         match item:

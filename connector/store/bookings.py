@@ -13,7 +13,7 @@ CURSOR = "meetings"
 
 @dataclass(frozen=True, slots=True)
 class Booking:
-    """One meeting's event. `state`: booking (about to be written), inserted, booked, cancelled, failed.
+    """One meeting's event. `state`: booking (about to be written), inserted, booked, moving, cancelled, failed.
 
     `message` says what failed, without texts and addresses.
     """
@@ -46,6 +46,14 @@ def failed_bookings(connection: sqlite3.Connection, calendar: int) -> list[Booki
         (calendar,),
     )
     return [_booking(calendar, row[7], row) for row in cursor]
+
+
+def counts_of(connection: sqlite3.Connection, calendar: int) -> dict[str, int]:
+    """How many bookings are in which state."""
+    rows = connection.execute(
+        "SELECT state, count(*) FROM bookings WHERE calendar_id = ? GROUP BY state", (calendar,)
+    )
+    return dict(rows.fetchall())
 
 
 def save_booking(connection: sqlite3.Connection, row: Booking) -> None:

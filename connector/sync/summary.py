@@ -49,16 +49,21 @@ class Summary:
     refusals: tuple[RefusedEvent, ...] = ()
     not_served: tuple[str, ...] = ()
     unknown: str | None = None
+    bookings_made: int = 0
+    bookings_moved: int = 0
+    bookings_cancelled: int = 0
     bookings_failed: int = 0
     bookings_left: int = 0
     """Meetings booked in Salesloft that were refused for good, and that wait for the next run; the log names them."""
+    bookings_error: str | None = None
+    """Why Salesloft could not be asked for them."""
 
     @property
     def exit_status(self) -> int:
         if self.key_refused is not None or self.nobody_served:
             return 77
         failed = self.unknown or any(user.error or user.set_aside for user in self.users)
-        failed = failed or bool(self.bookings_failed or self.bookings_left)
+        failed = failed or bool(self.bookings_failed or self.bookings_left or self.bookings_error)
         return 1 if failed or self.refused or self.pending or self.held else 0
 
 

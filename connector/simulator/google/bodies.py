@@ -113,7 +113,12 @@ def recurrence(body: Mapping[str, Any]) -> list[str] | None:
 
 
 def fields(
-    body: Mapping[str, Any], query: Mapping[str, str], *, own: bool, may_invite: bool
+    body: Mapping[str, Any],
+    query: Mapping[str, str],
+    *,
+    own: bool,
+    may_invite: bool,
+    conference_pending: bool = False,
 ) -> dict[str, Any]:
     """The properties that a body sets; null removes one."""
     changes = {name: value for name, value in body.items() if name not in _NOT_FIELDS}
@@ -126,7 +131,7 @@ def fields(
         changes["attendees"] = _attendees(changes["attendees"], may_invite)
     conference = changes.pop("conferenceData", _NOTHING)
     if conference is not _NOTHING and query.get("conferenceDataVersion") == "1":
-        changes |= _conference(conference)
+        changes |= _conference(conference, pending=conference_pending)
     return changes
 
 
@@ -146,7 +151,7 @@ def _attendees(guests: Any, may_invite: bool) -> list[dict[str, Any]]:
     return guests_json(guests)
 
 
-def _conference(wanted: Any) -> dict[str, Any]:
+def _conference(wanted: Any, *, pending: bool) -> dict[str, Any]:
     if not wanted:
         return {"conferenceData": None, "hangoutLink": None}
     request = wanted.get("createRequest") if isinstance(wanted, Mapping) else None
@@ -154,6 +159,15 @@ def _conference(wanted: Any) -> dict[str, Any]:
         return {"conferenceData": dict(wanted)}
     if not isinstance(request, Mapping) or not request.get("requestId"):
         raise invalid("conferenceData", "Invalid conference data.")
+    if pending:
+        # Made asynchronously: until then there is no link.
+        asked = {**request, "status": {"statusCode": "pending"}}
+        return {"conferenceData": {"createRequest": asked}}
+    return made_conference(request)
+
+
+def made_conference(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The conference that a `createRequest` leads to."""
     code = "".join(c for c in str(request["requestId"]).lower() if c.isalpha()).ljust(10, "a")
     made = meet(f"{code[:3]}-{code[3:7]}-{code[7:10]}")
     answered = {**request, "status": {"statusCode": "success"}}

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from .accounts import AUTH, Principal
 from .calendar import Calendar
-from .errors import auth_error, not_found, refusal, scope_insufficient
+from .errors import auth_error, calendar_limits, not_found, refusal, scope_insufficient
 from .parameters import whole_number, zone
 from .rendering import View, write_event
 from .rows import Row
@@ -87,6 +87,8 @@ class Call:
         if write and role not in _WRITERS:
             message = "You need to have writer access to this calendar."
             raise refusal(403, "requiredAccessLevel", message, domain="calendar")
+        if write and self.world.writes_over_quota:
+            raise calendar_limits()
         return calendar, role
 
     def view(self, calendar: Calendar, role: Role, *, full_tombstones: bool = False) -> View:

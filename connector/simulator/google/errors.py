@@ -102,6 +102,12 @@ def quota_exceeded(limit: str, project: str, status: int = 429) -> GoogleRefusal
     return GoogleRefusal(status, {"error": body})
 
 
+def calendar_limits() -> GoogleRefusal:
+    """403: one calendar was written to, or its guests invited, more often than Google allows."""
+    message = "Calendar usage limits exceeded."
+    return refusal(403, "quotaExceeded", message, domain="usageLimits")
+
+
 def token_refusal(status: int, error: str, description: str) -> GoogleRefusal:
     """An error of the token endpoint (reference 8.3)."""
     return GoogleRefusal(status, {"error": error, "error_description": description})

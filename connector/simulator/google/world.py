@@ -9,6 +9,7 @@ from random import Random
 
 from connector.simulator.faults import FaultPlan
 
+from . import bodies
 from .accounts import ALL_SCOPES, Accounts
 from .calendar import Calendar
 from .list_faults import ListFaultKind, ListFaults
@@ -30,6 +31,15 @@ class LogEntry:
     query: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """One mail to the guests of an event, as `sendUpdates` asked: `what` is insert, patch, update or delete."""
+
+    what: str
+    event_id: str
+    to: tuple[str, ...]
+
+
 class GoogleWorld:
     """The state behind `make_google_app`; everything random comes from the seed."""
 
@@ -44,6 +54,12 @@ class GoogleWorld:
         self.faults = FaultPlan(seed)
         self.list_faults = ListFaults()
         self.log: list[LogEntry] = []
+        self.invitations: list[Invitation] = []
+        """Mails to guests, in the order of sending; changes by people (not through the API) send none here."""
+        self.conferences_pending = False
+        """A conference that is asked for is `pending` until `finish_conferences`."""
+        self.writes_over_quota = False
+        """Every write answers 403 `quotaExceeded`: the calendar was written to too often."""
         self.forbid_instead_of_hiding = False
         """Answer 403 `forbidden` instead of 404 for a calendar that is not shared."""
         self._last_tick = 0
@@ -128,6 +144,14 @@ class GoogleWorld:
     ) -> None:
         """Arm what goes wrong with lists in particular; see `list_faults`."""
         self.list_faults.add(kind, calendar.id if calendar else None, times)
+
+    def finish_conferences(self) -> None:
+        """Conferences that are pending come about."""
+        for calendar in self.calendars.values():
+            for row in list(calendar.rows.values()):
+                request = row.fields.get("conferenceData", {}).get("createRequest")
+                if row.live and request and request["status"]["statusCode"] == "pending":
+                    calendar.edit_one(row.id, extra=bodies.made_conference(request))
 
     def requests(self, route: str | None = None, *, subject: str | None = None) -> list[LogEntry]:
         """The requests so far, of one route or of one subject."""

@@ -11,6 +11,7 @@ from .call import Call
 from .errors import deleted, invalid, not_found, refusal
 from .rows import Row, is_chosen_id
 from .state import Role
+from .world import Invitation
 
 
 async def insert_event(call: Call) -> dict[str, Any]:
@@ -25,7 +26,13 @@ async def insert_event(call: Call) -> dict[str, Any]:
         raise refusal(409, "duplicate", "The requested identifier already exists.")
     start, end = bodies.times(body, calendar.zone)
     lines = bodies.recurrence(body)
-    fields = bodies.fields(body, call.query, own=True, may_invite=call.principal.delegated)
+    fields = bodies.fields(
+        body,
+        call.query,
+        own=True,
+        may_invite=call.principal.delegated,
+        conference_pending=call.world.conferences_pending,
+    )
     summary, guests = fields.pop("summary", None), fields.pop("attendees", None)
     made = calendar.create(
         summary,
@@ -40,6 +47,7 @@ async def insert_event(call: Call) -> dict[str, Any]:
         creator=call.principal.subject,
         extra=fields,
     )
+    _invite(call, calendar, "insert", calendar.expect(made))
     return _shown(call, calendar, role, made)
 
 
@@ -48,7 +56,9 @@ async def patch_event(call: Call) -> dict[str, Any]:
     calendar, role, row = _target(call)
     body = await bodies.read_body(call.request)
     changes = bodies.patched(row, _fields(call, calendar, row, body))
-    return _shown(call, calendar, role, _apply(calendar, row, body, changes))
+    made = _apply(calendar, row, body, changes)
+    _invite(call, calendar, "patch", calendar.expect(made))
+    return _shown(call, calendar, role, made)
 
 
 async def update_event(call: Call) -> dict[str, Any]:
@@ -59,12 +69,15 @@ async def update_event(call: Call) -> dict[str, Any]:
     if not row.is_series and row.series is None:
         body.setdefault("recurrence", [])
     changes = bodies.replaced(row, _fields(call, calendar, row, body))
-    return _shown(call, calendar, role, _apply(calendar, row, body, changes))
+    made = _apply(calendar, row, body, changes)
+    _invite(call, calendar, "update", calendar.expect(made))
+    return _shown(call, calendar, role, made)
 
 
 async def delete_event(call: Call) -> None:
     """events.delete: an event, a series, or one occurrence."""
     calendar, _, row = _target(call)
+    _invite(call, calendar, "delete", row)
     if row.is_series:
         calendar.cancel_all(row.id, family=False)
     else:
@@ -111,7 +124,23 @@ def _fields(call: Call, calendar: Calendar, row: Row, body: Mapping[str, Any]) -
         call.query,
         own=bodies.is_own(calendar, row),
         may_invite=call.principal.delegated,
+        conference_pending=call.world.conferences_pending,
     )
+
+
+def _invite(call: Call, calendar: Calendar, what: str, row: Row) -> None:
+    """Note the mail that guests get of a write: none by default, and none to the calendar's own address."""
+    told = call.query.get("sendUpdates", "none")
+    people = [str(guest.get("email", "")) for guest in row.fields.get("attendees") or ()]
+    to = tuple(
+        email
+        for email in people
+        if email.casefold() not in calendar.own_addresses
+        # externalOnly: who has a calendar at Google sees the change there.
+        and (told == "all" or (told == "externalOnly" and email not in call.world.calendars))
+    )
+    if to:
+        call.world.invitations.append(Invitation(what, row.id, to))
 
 
 def _apply(

@@ -128,7 +128,7 @@ async def list_meetings(world: SalesloftWorld, visit: Visit) -> web.Response:
     page = page_of(query)
     here, metadata = paged(found, page, with_paging=world.switches.paging_metadata)
     with_settings = boolean(query, "include_meetings_settings")
-    data = [one.shown(with_settings=with_settings) for one in here]
+    data = [_shown(world, one, with_settings=with_settings) for one in here]
     return web.json_response({"metadata": metadata, "data": data})
 
 
@@ -173,7 +173,12 @@ async def update_meeting(world: SalesloftWorld, visit: Visit) -> web.Response:
     for name, value in body.items():
         setattr(meeting, name, value)
     meeting.updated_at = world.now()
-    return web.json_response({"data": meeting.shown(with_settings=False)})
+    return web.json_response({"data": _shown(world, meeting, with_settings=False)})
+
+
+def _shown(world: SalesloftWorld, meeting: Meeting, *, with_settings: bool) -> dict[str, Any]:
+    odd = world.switches.odd_meetings
+    return (meeting.shown_oddly if odd else meeting.shown)(with_settings=with_settings)
 
 
 def _meeting_mistakes(body: Mapping[str, Any]) -> Mistakes:

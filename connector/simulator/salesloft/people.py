@@ -163,6 +163,19 @@ class Meeting:
             record["booked_by_meetings_settings"] = owner
         return record
 
+    def shown_oddly(self, *, with_settings: bool) -> dict[str, Any]:
+        """The same as no document forbids it: ids as text, null for what is empty, and fields that nobody knows."""
+        record = self.shown(with_settings=with_settings)
+        odd = {name: value if value or value is False else None for name, value in record.items()}
+        return odd | {
+            "id": str(self.id),
+            "no_show": None,
+            "attendees": None,
+            "all_day": self.all_day or None,
+            "crm_references": [{"id": 1, "nested": {"deep": [None]}}],
+            "meeting_url": None,
+        }
+
     def _attendees(self) -> list[dict[str, Any]]:
         people = [(self.user.email, self.user.name, True)]
         people.append((self.recipient_email, self.recipient_name or "", False))

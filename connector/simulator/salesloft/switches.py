@@ -48,5 +48,7 @@ class Switches:
 
     pending_includes_reschedules: bool = True
     """`GET /v2/meetings?status=pending` also answers with booked meetings that are to be moved."""
+    odd_meetings: bool = False
+    """Meetings come with ids as text, null for what is empty, and fields that no document has."""
     keep_bodies: bool = True
     """The log keeps what was sent."""

@@ -241,3 +241,44 @@ async def test_omitted_attendees(sim: Sim) -> None:
     assert [guest["email"] for guest in few["attendees"]] == [PAM]
     sim.calendar.omit_attendees(event)
     assert (await sim.get(path)).body["attendeesOmitted"] is True
+
+
+async def test_guests_are_told_as_send_updates_says(sim: Sim) -> None:
+    jim = "jim.halpert@example.com"
+    sim.world.add_calendar(jim)
+    guests = [{"email": email} for email in ("buyer@example.org", jim, PAM)]
+    everybody, outside = ("buyer@example.org", jim), ("buyer@example.org",)
+    for told, to in (("all", everybody), ("externalOnly", outside), ("none", ()), (None, ())):
+        sim.world.invitations.clear()
+        asked = {"sendUpdates": told} if told else {}
+        made = await sim.call("POST", EVENTS, body=body(attendees=guests), **asked)
+        at_event = f"{EVENTS}/{made.body['id']}"
+        await sim.call("PATCH", at_event, body={"summary": "Later"}, **asked)
+        assert (await sim.call("DELETE", at_event, **asked)).status == 204
+        assert [(mail.what, mail.to) for mail in sim.world.invitations] == [
+            (what, to) for what in ("insert", "patch", "delete") if to
+        ]
+
+
+async def test_a_conference_may_come_about_later(sim: Sim) -> None:
+    sim.world.conferences_pending = True
+    request = {"requestId": "r-1", "conferenceSolutionKey": {"type": "hangoutsMeet"}}
+    made = await sim.call(
+        "POST",
+        EVENTS,
+        body=body(conferenceData={"createRequest": request}),
+        conferenceDataVersion=1,
+    )
+    waiting = made.body["conferenceData"]["createRequest"]["status"]
+    assert (waiting, "hangoutLink" in made.body) == ({"statusCode": "pending"}, False)
+    sim.world.finish_conferences()
+    now = (await sim.get(f"{EVENTS}/{made.body['id']}")).body
+    assert now["conferenceData"]["createRequest"]["status"] == {"statusCode": "success"}
+    assert now["hangoutLink"] == now["conferenceData"]["entryPoints"][0]["uri"]
+    assert now["etag"] != made.body["etag"]
+
+
+async def test_a_calendar_that_is_written_to_too_often_takes_no_writes(sim: Sim) -> None:
+    sim.world.writes_over_quota = True
+    assert (await sim.call("POST", EVENTS, body=body())).reason == (403, "quotaExceeded")
+    assert (await sim.get(EVENTS)).status == 200

@@ -80,7 +80,13 @@ async def test_meetings_are_filtered(sim: Sim) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    [{"status": "open"}, {"sort_by": "title"}, {"updated_at[gt]": "2026-11-10T15:00:00Z"}],
+    [
+        {"status": "open"},
+        {"state": "pending"},
+        {"user_guid[]": "x"},
+        {"sort_by": "title"},
+        {"updated_at[gt]": "2026-11-10T15:00:00Z"},
+    ],
 )
 async def test_wrong_parameters_are_refused(sim: Sim, query: dict[str, str]) -> None:
     assert (await sim.call("GET", MEETINGS, None, key=KEY, **query)).status == 422
@@ -100,6 +106,15 @@ async def test_wrong_parameters_are_refused(sim: Sim, query: dict[str, str]) -> 
 async def test_wrong_updates_are_refused(sim: Sim, body: dict[str, Any]) -> None:
     number = _book(sim)
     assert (await sim.call("PUT", f"{MEETINGS}/{number}", body)).status == 422
+
+
+async def test_meetings_may_be_told_oddly(sim: Sim) -> None:
+    sim.world.switches.odd_meetings = True
+    number = _book(sim)
+    [shown] = (await sim.call("GET", MEETINGS, status="pending")).body["data"]
+    assert (shown["id"], shown["guests"], shown["attendees"]) == (str(number), None, None)
+    assert (shown["description"], shown["all_day"]) == (None, None)
+    assert shown["crm_references"]
 
 
 async def test_meetings_of_another_team_are_not_found(sim: Sim) -> None:
