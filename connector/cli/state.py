@@ -16,7 +16,7 @@ from connector.cli.exits import OK, UNFINISHED
 from connector.domain.errors import StateUnusable
 from connector.settings.files import load_settings
 from connector.store.backup import restore_backup, row_counts, write_backup
-from connector.store.database import unusable
+from connector.store.database import is_at_rest, unusable
 from connector.store.integrity import StateCheck, check_state
 
 
@@ -101,7 +101,8 @@ def migrate(config: Path, url: str) -> int:
 
 
 def _reader(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=ro"
+    # Of a state at rest SQLite would leave a log beside the file.
+    uri = f"file:{quote(str(path))}?{'immutable=1' if is_at_rest(path) else 'mode=ro'}"
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 

@@ -173,6 +173,9 @@ def open_reader(path: Path) -> Database:
         raise StateUnusable(
             f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
         )
+    if is_at_rest(path):
+        # SQLite would make its log beside the file, and leave it there: a reader may not remove it.
+        return open_copy(path)
     with unusable(path):
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro",
@@ -193,6 +196,11 @@ def open_reader(path: Path) -> Database:
         connection.close()
         return open_copy(path)
     return Database(connection, str(path), begin="BEGIN")
+
+
+def is_at_rest(path: Path) -> bool:
+    """True if no process has the state open, and none left a log beside it: the file alone is all of it."""
+    return not path.with_name(path.name + "-wal").exists() and not is_locked(path)
 
 
 def open_copy(path: Path | None) -> Database:
