@@ -203,6 +203,11 @@ def is_at_rest(path: Path) -> bool:
     return not path.with_name(path.name + "-wal").exists() and not is_locked(path)
 
 
+def is_at_rest(path: Path) -> bool:
+    """True if no process has the state open, and none left a log beside it: the file alone is all of it."""
+    return not path.with_name(path.name + "-wal").exists() and not is_locked(path)
+
+
 def open_copy(path: Path | None) -> Database:
     """A copy of the state in memory, for dry runs: whatever is written to it, the file stays as it is."""
     memory = _connect(":memory:")
