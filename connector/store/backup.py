@@ -27,6 +27,7 @@ from connector.store.database import (
     is_at_rest,
     lock_state,
     migrate,
+    no_state,
     schema_version,
     unusable,
 )
@@ -68,9 +69,7 @@ def write_backup(state: Path, target: Path, *, force: bool = False) -> Backup:
     as it was.
     """
     if not state.exists():
-        raise StateUnusable(
-            f"state {state}: does not exist yet; it is made by the first `gcal-salesloft run`"
-        )
+        raise no_state(state)
     _check_target(state, target, force=force)
     with _beside(target) as unfinished, unusable(state):
         rows, schema = _copy_snapshot(state, unfinished)
