@@ -12,13 +12,13 @@ from pathlib import Path
 from connector import salesloft
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
 from connector.app.parts import Clock, now, state_file
-from connector.domain.errors import CredentialsRefused, StateUnusable
+from connector.domain.errors import CredentialsRefused
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid
 from connector.salesloft import TeamBudget
 from connector.salesloft.calls import PER_PAGE, page_cost
 from connector.settings.model import Settings
-from connector.store import CalendarState, State, is_locked, open_database
+from connector.store import CalendarState, State, is_locked, no_state, open_database
 from connector.sync.reconcile import LastInLine, verify_calendar
 from connector.sync.sharing import MINUTE, borrowed_name, borrowing
 from connector.sync.verification import Verification
@@ -71,9 +71,7 @@ async def verify_users(
     """
     path = state_file(settings)
     if not path.exists():
-        raise StateUnusable(
-            f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
-        )
+        raise no_state(path)
     async with AsyncExitStack() as stack:
         state = State(open_database(path))
         stack.callback(state.close)

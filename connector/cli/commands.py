@@ -6,6 +6,7 @@ The run and the simulators here, the rest by what it is for in `commands_*.py`.
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 import sys
 from pathlib import Path
@@ -15,11 +16,12 @@ import typer
 
 import connector
 from connector.cli import commands_decisions, commands_lookups, commands_people, commands_upkeep
-from connector.cli.exits import exit_with
+from connector.cli.exits import OneLineGroup, exit_with
 from connector.cli.options import ConfigOption, DebugOption
 
 app = typer.Typer(
     name="gcal-salesloft",
+    cls=OneLineGroup,
     help="Keeps Salesloft's external calendars true to Google Calendar.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -29,6 +31,9 @@ app = typer.Typer(
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal's encoding lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="gcal-salesloft")
 
 

@@ -40,11 +40,14 @@ def held_release(
     config: ConfigOption,
     ids: HeldArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Let held differences go out: the daemon, or the next run, sends them."""
     from connector.cli import held as command
 
-    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=True)))
+    exit_with(
+        lambda: asyncio.run(command.decide(config, ids, everything, release=True, as_json=as_json))
+    )
 
 
 @held.command("discard")
@@ -52,11 +55,14 @@ def held_discard(
     config: ConfigOption,
     ids: HeldArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All that is held.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Drop held differences: Salesloft keeps what it holds until a later full listing finds the same."""
     from connector.cli import held as command
 
-    exit_with(lambda: asyncio.run(command.decide(config, ids, everything, release=False)))
+    exit_with(
+        lambda: asyncio.run(command.decide(config, ids, everything, release=False, as_json=as_json))
+    )
 
 
 letters = typer.Typer(
@@ -80,8 +86,9 @@ def letters_show(
     config: ConfigOption,
     event_id: Annotated[str, typer.Argument(metavar="EVENT_ID")],
     user: UserOption = None,
+    _as_json: JsonOption = True,
 ) -> None:
-    """Show one as JSON, with what was sent."""
+    """Show one as JSON (with or without --json), with what was sent."""
     from connector.cli import dead_letters as command
 
     exit_with(lambda: asyncio.run(command.show_one(config, event_id=event_id, user=user)))
@@ -93,6 +100,7 @@ def letters_retry(
     events: EventsArgument = None,
     everything: EverythingOption = False,
     user: UserOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Put dead letters in line again: the daemon, or the next run, sends them."""
     from connector.cli import dead_letters as command
@@ -100,7 +108,14 @@ def letters_retry(
     chosen = list(events or ())
     exit_with(
         lambda: asyncio.run(
-            command.decide(config, events=chosen, everything=everything, user=user, retry=True)
+            command.decide(
+                config,
+                events=chosen,
+                everything=everything,
+                user=user,
+                retry=True,
+                as_json=as_json,
+            )
         )
     )
 
@@ -111,6 +126,7 @@ def letters_discard(
     events: EventsArgument = None,
     everything: EverythingOption = False,
     user: UserOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Drop dead letters; the same content is not sent again unless the event changes."""
     from connector.cli import dead_letters as command
@@ -118,7 +134,14 @@ def letters_discard(
     chosen = list(events or ())
     exit_with(
         lambda: asyncio.run(
-            command.decide(config, events=chosen, everything=everything, user=user, retry=False)
+            command.decide(
+                config,
+                events=chosen,
+                everything=everything,
+                user=user,
+                retry=False,
+                as_json=as_json,
+            )
         )
     )
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 from connector.app import state_file
-from connector.cli.exits import OK, USAGE
+from connector.cli.exits import OK, WrongCommandLine
 from connector.settings.files import load_settings
-from connector.store import State, open_database, open_reader
+from connector.store import State, no_state, open_database, open_reader
 
 
 async def show(config: Path, *, as_json: bool) -> int:
@@ -44,22 +43,32 @@ async def show(config: Path, *, as_json: bool) -> int:
     return OK
 
 
-async def decide(config: Path, ids: list[int] | None, everything: bool, *, release: bool) -> int:
-    state = State(open_database(state_file(load_settings(config))))
+async def decide(
+    config: Path, ids: list[int] | None, everything: bool, *, release: bool, as_json: bool
+) -> int:
+    path = state_file(load_settings(config))
+    if not ids and not everything:
+        raise _wrong("name an id, or --all", config)
+    if not path.exists():
+        raise no_state(path)
+    state = State(open_database(path))
     try:
         known = {held.id: held for held in await state.held()}
         chosen = list(known) if everything else list(ids or ())
         unknown = [number for number in chosen if number not in known]
-        if unknown or (not chosen and not everything):
-            wrong = f"no held difference {unknown[0]}" if unknown else "name an id, or --all"
-            print(  # noqa: T201  # the user's answer
-                f"gcal-salesloft: {wrong}; see `gcal-salesloft held list --config {config}`",
-                file=sys.stderr,
-            )
-            return USAGE
+        if unknown:
+            raise _wrong(f"no held difference {unknown[0]}", config)
         rows = await (state.release_held(chosen) if release else state.discard_held(chosen))
     finally:
         state.close()
+    if as_json:
+        answer = {"did": "release" if release else "discard", "ids": chosen, "upserts": rows}
+        print(json.dumps(answer, indent=2))  # noqa: T201  # the command's answer
+        return OK
     done = "released: the daemon, or the next run, sends them" if release else "discarded"
     print(f"{rows} upserts {done}")  # noqa: T201  # the command's answer
     return OK
+
+
+def _wrong(what: str, config: Path) -> WrongCommandLine:
+    return WrongCommandLine(f"{what}; see `gcal-salesloft held list --config {config}`")

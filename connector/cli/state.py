@@ -13,10 +13,9 @@ from urllib.parse import quote
 
 from connector.app import state_file
 from connector.cli.exits import OK, UNFINISHED
-from connector.domain.errors import StateUnusable
 from connector.settings.files import load_settings
 from connector.store.backup import restore_backup, row_counts, write_backup
-from connector.store.database import unusable
+from connector.store.database import is_at_rest, no_state, unusable
 from connector.store.integrity import StateCheck, check_state
 
 
@@ -59,9 +58,7 @@ def restore(config: Path, source: Path) -> int:
 def check(config: Path, *, as_json: bool) -> int:
     path = state_file(load_settings(config))
     if not path.exists():
-        raise StateUnusable(
-            f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
-        )
+        raise no_state(path)
     with unusable(path), contextlib.closing(_reader(path)) as connection:
         connection.execute("BEGIN")
         checks = check_state(connection)
@@ -101,7 +98,8 @@ def migrate(config: Path, url: str) -> int:
 
 
 def _reader(path: Path) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path))}?mode=ro"
+    # Of a state at rest SQLite would leave a log beside the file.
+    uri = f"file:{quote(str(path))}?{'immutable=1' if is_at_rest(path) else 'mode=ro'}"
     return sqlite3.connect(uri, uri=True, isolation_level=None)
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 import typer
 
 from connector.app import state_file
-from connector.cli.exits import OK
+from connector.cli.exits import OK, WrongCommandLine
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, is_locked, leaving, open_database
@@ -36,6 +36,8 @@ async def run(config: Path, user: str, verb: Verb, *, as_json: bool) -> int:
     settings = load_settings(config)
     path = state_file(settings)
     daemon = is_locked(path)
+    if not path.exists() and user not in {one.name for one in settings.users}:
+        raise _unknown(user, [one.name for one in settings.users])
     state = State(open_database(path))
     try:
         row = await _row(settings, state, user)
@@ -66,8 +68,11 @@ async def _row(settings: Settings, state: State, name: str) -> CalendarState:
     for row in known:
         if row.name == name:
             return row
-    names = sorted({user.name for user in settings.users} | {row.name for row in known})
-    raise typer.BadParameter(f"no user {name!r}; there are: {', '.join(names)}")
+    raise _unknown(name, [*(user.name for user in settings.users), *(row.name for row in known)])
+
+
+def _unknown(name: str, names: list[str]) -> WrongCommandLine:
+    return WrongCommandLine(f"no user {name!r}; there are: {', '.join(sorted(set(names)))}")
 
 
 async def _steer(state: State, row: CalendarState, verb: Verb) -> str | None:

@@ -24,8 +24,10 @@ from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, UNCERTAIN
 from connector.store import migrations
 from connector.store.database import (
     check_ours,
+    is_at_rest,
     lock_state,
     migrate,
+    no_state,
     schema_version,
     unusable,
 )
@@ -67,9 +69,7 @@ def write_backup(state: Path, target: Path, *, force: bool = False) -> Backup:
     as it was.
     """
     if not state.exists():
-        raise StateUnusable(
-            f"state {state}: does not exist yet; it is made by the first `gcal-salesloft run`"
-        )
+        raise no_state(state)
     _check_target(state, target, force=force)
     with _beside(target) as unfinished, unusable(state):
         rows, schema = _copy_snapshot(state, unfinished)
@@ -138,8 +138,19 @@ def _beside(target: Path) -> Iterator[Path]:
 
 def _copy_snapshot(state: Path, copy: Path) -> tuple[dict[str, int], str]:
     """Copy one snapshot of the state; gives its rows by table, and its schema."""
+    if is_at_rest(state):  # SQLite would leave a log beside the file
+        with contextlib.suppress(sqlite3.Error):
+            found = _copied(state, copy, "ro&immutable=1")
+            if is_at_rest(state):
+                return found
+    return _copied(
+        state, copy, "ro"
+    )  # what was copied of a file that somebody opened meanwhile may be torn
+
+
+def _copied(state: Path, copy: Path, mode: str) -> tuple[dict[str, int], str]:
     with (
-        contextlib.closing(_open(state, "ro")) as source,
+        contextlib.closing(_open(state, mode)) as source,
         contextlib.closing(_open(copy, "rw")) as target,
     ):
         source.execute("BEGIN")  # the counts and the copy are of the same moment

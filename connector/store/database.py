@@ -170,9 +170,10 @@ def open_database(path: Path) -> Database:
 def open_reader(path: Path) -> Database:
     """Open the state for reading only, beside a daemon that has it open. StateUnusable if there is none."""
     if not path.exists():
-        raise StateUnusable(
-            f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
-        )
+        raise no_state(path)
+    if is_at_rest(path):
+        # SQLite would make its log beside the file, and leave it there: a reader may not remove it.
+        return open_copy(path)
     with unusable(path):
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=ro",
@@ -195,15 +196,27 @@ def open_reader(path: Path) -> Database:
     return Database(connection, str(path), begin="BEGIN")
 
 
+def no_state(path: Path) -> StateUnusable:
+    """The error of commands that need one that was made already."""
+    return StateUnusable(
+        f"state {path}: does not exist yet; it is made by the first `gcal-salesloft run`"
+    )
+
+
+def is_at_rest(path: Path) -> bool:
+    """True if no process has the state open, and none left a log beside it: the file alone is all of it."""
+    return not path.with_name(path.name + "-wal").exists() and not is_locked(path)
+
+
 def open_copy(path: Path | None) -> Database:
     """A copy of the state in memory, for dry runs: whatever is written to it, the file stays as it is."""
     memory = _connect(":memory:")
     if path is not None and path.exists():
         with unusable(path):
             log = path.with_name(path.name + "-wal")
-            if not log.exists():
-                # Nobody has the file open: read it as it lies, touching nothing beside it.
-                _copy(path, memory, "immutable=1")
+            # Nobody has the file open: read it as it lies, touching nothing beside it.
+            if not log.exists() and _copied_at_rest(path, log, memory):
+                pass
             elif is_locked(path):
                 _copy(path, memory, "mode=ro")  # the daemon's; what SQLite needs beside it exists
             else:
@@ -215,6 +228,16 @@ def open_copy(path: Path | None) -> Database:
             check_ours(memory, path)
     migrate(memory)
     return Database(memory, "in memory")
+
+
+def _copied_at_rest(path: Path, log: Path, memory: sqlite3.Connection) -> bool:
+    """False if somebody opened the file meanwhile: what was read may be torn."""
+    try:
+        _copy(path, memory, "immutable=1")
+    except sqlite3.Error:
+        if not log.exists():
+            raise
+    return not log.exists()
 
 
 def _copy(path: Path, memory: sqlite3.Connection, mode: str) -> None:

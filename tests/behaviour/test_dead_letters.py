@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 
 import pytest
@@ -80,3 +81,32 @@ async def test_status_names_it(office: Office) -> None:
     assert status == 0
     assert "pam: ok" in output
     assert "1 refused" in output
+
+
+async def test_every_answer_can_be_json(office: Office) -> None:
+    event = await refused(office)
+    _, shown = await command(office, "dead-letters", "show", event, "--json")
+    assert json.loads(shown)[0]["event_id"] == event
+    _, retried = await command(office, "dead-letters", "retry", event, "--json")
+    assert json.loads(retried) == {"did": "retry", "event_ids": [event]}
+    _, dropped = await command(office, "dead-letters", "discard", "--all", "--json")
+    assert json.loads(dropped) == {"did": "discard", "event_ids": []}
+    _, released = await command(office, "held", "release", "--all", "--json")
+    assert json.loads(released) == {"did": "release", "ids": [], "upserts": 0}
+
+
+@pytest.mark.parametrize("words", [["list"], ["retry", "--all"], ["discard", "--all"]])
+async def test_a_mistyped_user_is_told(office: Office, words: list[str]) -> None:
+    await refused(office)
+    status, output = await command(office, "dead-letters", *words, "--user", "pma")
+    assert (status, output) == (2, "gcal-salesloft: no user 'pma'; there are: pam\n")
+
+
+@pytest.mark.parametrize("group", ["dead-letters", "held"])
+async def test_deciding_about_nothing_makes_no_state(office: Office, group: str) -> None:
+    office.hire("pam")
+    for verb in ("retry" if group == "dead-letters" else "release", "discard"):
+        assert (await command(office, group, verb))[0] == 2
+        status, output = await command(office, group, verb, "--all")
+        assert (status, "does not exist yet" in output) == (1, True)
+    assert not office.state.exists()

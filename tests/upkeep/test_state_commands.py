@@ -47,9 +47,43 @@ def names(folder: Path, pattern: str) -> list[str]:
     return [file.name for file in folder.glob(pattern)]
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+
+
 def unsound(path: Path) -> list[str]:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         return [f"{one.name}: {one.evidence}" for one in check_state(connection) if not one.ok]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["status"],
+        ["held", "list"],
+        ["dead-letters", "list"],
+        ["explain", "--user", "pam", "nothing"],
+        ["plan"],
+        ["doctor"],
+        ["state", "check"],
+        ["state", "backup", "--to", "backup.db"],
+        ["support-bundle", "--to", "bundle.tar.gz"],
+    ],
+    ids=" ".join,
+)
+async def test_asking_leaves_a_state_at_rest_as_it_is(
+    office: Office, words: list[str], tmp_path: Path
+) -> None:
+    office.hire("pam").create("Pitch", soon(), attendees=[{"email": "a@customer.example.org"}])
+    await office.once()
+    made = {"backup.db", "bundle.tar.gz"}
+    before = contents(tmp_path)
+    assert "state.db-wal" not in before
+    words = [str(tmp_path / word) if word in made else word for word in words]
+    ended = await command(*words, "--config", office.config)
+    assert "unexpected" not in ended.stderr
+    after = contents(tmp_path)
+    assert {name: data for name, data in after.items() if name not in made} == before
 
 
 # Backup
