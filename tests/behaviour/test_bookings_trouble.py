@@ -73,8 +73,8 @@ def status(office: Office, number: int) -> str:
 
 def starts(office: Office, name: str = "pam") -> list[Any]:
     """When the seller's coming events begin."""
-    found = office.sellers[name].truth(*office.window(name))
-    return [one.start if one.all_day else one.start.astimezone(UTC) for one in found]
+    found = [one.start for one in office.sellers[name].truth(*office.window(name))]
+    return [one.astimezone(UTC) if isinstance(one, datetime) else one for one in found]
 
 
 def refuse(office: Office, route: str, code: int, reason: str) -> None:
@@ -336,9 +336,10 @@ async def test_a_move_that_is_still_open_is_found_again_after_a_restart(
     refuse(office, "events.patch", 503, "backendError")
     async with team_of(office, clock) as team:
         assert (await team.round()).left == 1
-        for _ in range(3):  # others move the walk's end on
+        for _ in range(3):  # others move the walk's end on, by more than a page
             clock.advance(hours=1)
-            book(office, start=tomorrow(office, 5), status="booked")
+            for _ in range(50):
+                book(office, start=tomorrow(office, 5), status="booked")
             await team.round()
     office.google.faults.clear()
     await office.once()

@@ -250,7 +250,7 @@ async def test_guests_are_told_as_send_updates_says(sim: Sim) -> None:
     everybody, outside = ("buyer@example.org", jim), ("buyer@example.org",)
     for told, to in (("all", everybody), ("externalOnly", outside), ("none", ()), (None, ())):
         sim.world.invitations.clear()
-        asked = {"sendUpdates": told} if told else {}
+        asked: dict[str, Any] = {"sendUpdates": told} if told else {}
         made = await sim.call("POST", EVENTS, body=body(attendees=guests), **asked)
         at_event = f"{EVENTS}/{made.body['id']}"
         await sim.call("PATCH", at_event, body={"summary": "Later"}, **asked)
