@@ -63,7 +63,7 @@ class Summary:
         if self.key_refused is not None or self.nobody_served:
             return 77
         failed = self.unknown or any(user.error or user.set_aside for user in self.users)
-        failed = failed or bool(self.bookings_failed or self.bookings_left or self.bookings_error)
+        failed = failed or bool(self.bookings_failed or self.bookings_left)
         return 1 if failed or self.refused or self.pending or self.held else 0
 
 

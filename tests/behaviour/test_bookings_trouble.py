@@ -515,5 +515,5 @@ async def test_a_key_that_may_not_read_meetings_is_told_and_the_rest_goes_on(
     office.sellers["pam"].create("Own", tomorrow(office))
     code, _, err = await process(office, "run", "--once")
     assert "bookings not looked up" in err
-    assert code == 1
+    assert code == 0, "what the key allows was done, and all of it"
     assert office.differences() == []
