@@ -49,6 +49,8 @@ class Summary:
     refusals: tuple[RefusedEvent, ...] = ()
     not_served: tuple[str, ...] = ()
     unknown: str | None = None
+    notes: tuple[str, ...] = ()
+    """What to know about the answer."""
     bookings_failed: int = 0
     bookings_left: int = 0
     """Meetings booked in Salesloft that were refused for good, and that wait for the next run; the log names them."""
