@@ -19,6 +19,7 @@ from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.store import State, open_database
 from connector.sync.sharing import borrowing
+from tests.behaviour.command import process
 from tests.office import Office
 
 PROSPECT = {"email": "dwight@customer.example.org", "displayName": "Dwight"}
@@ -110,6 +111,14 @@ async def test_what_is_withheld_is_found_by_its_id_alone_and_told_nowhere(office
                 assert hidden not in output.casefold(), (hidden, options)
     for file in office.directory.glob("state.db*"):
         assert SECRET.encode() not in file.read_bytes()
+
+
+async def test_logs_of_a_command_do_not_go_to_its_answer(office: Office) -> None:
+    pitch = office.hire("pam").create("Pitch", soon(office), attendees=[PROSPECT])
+    await office.once(full=True)
+    office.salesloft.faults.add(Fault(status=500, route="events.list", times=1))
+    status, out, _ = await process(office, "explain", pitch, "--user", "pam", "--live", "--json")
+    assert (status, json.loads(out)["found"]) == (0, True)
 
 
 async def test_what_asking_salesloft_costs_is_kept(office: Office) -> None:
