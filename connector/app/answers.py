@@ -1,26 +1,39 @@
-"""Answers for people that read Google and the state: beside a running daemon, writing nothing."""
+"""Answers for people, beside a running daemon. Nothing is written but the points of asking Salesloft."""
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from pathlib import Path
 
 import connector
 from connector import google, salesloft
+from connector.app.borrowed import borrowed_clients
 from connector.app.parts import Clock, now, seller_of, state_file, team_of
+from connector.domain.errors import RetryLater, StateUnusable
 from connector.settings.model import Settings, UserSettings
-from connector.store import State, open_reader
+from connector.store import State, open_database, open_reader
 from connector.sync.explain import explain
 from connector.sync.explanation import Explanation
 
 
 async def explain_event(
-    settings: Settings, user: UserSettings, text: str, *, live: bool, clock: Clock = now
+    settings: Settings,
+    user: UserSettings,
+    text: str,
+    *,
+    live: bool,
+    clock: Clock = now,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> Explanation:
-    """Everything known of one event of a user; `live` also asks Salesloft, which costs points."""
+    """Everything known of one event of a user; `live` also asks Salesloft, which costs points of a borrowed share.
+
+    `waits` is told, once, if those points have to be waited for.
+    """
+    path = state_file(settings)
     async with AsyncExitStack() as stack:
-        state = State(open_reader(state_file(settings)))
+        state = State(open_reader(path))
         stack.callback(state.close)
         to_google = await stack.enter_async_context(
             google.make_session(version=connector.__version__)
@@ -36,15 +49,12 @@ async def explain_event(
         )
         stack.push_async_callback(tokens.close)
         limiter = google.RequestLimiter(user.google.requests_per_minute)
-        client = None
+        client, note = None, None
         if live:
-            session = await stack.enter_async_context(salesloft.make_session())
-            budget = salesloft.TeamBudget(
-                user.salesloft.points_per_minute, reserve=user.salesloft.reserve
-            )
-            budget.restore(await state.spent(team_of(user), datetime.fromtimestamp(0, UTC)))
-            key = user.salesloft.api_key
-            client = salesloft.SalesloftClient(session, user.salesloft.api_url, key.reveal, budget)
+            try:
+                client = await stack.enter_async_context(_borrowed(user, path, waits))
+            except (RetryLater, StateUnusable) as error:
+                note = f"Salesloft was not asked: {error}"
         answer = await explain(
             text,
             seller_of(user, to_google, tokens, limiter),
@@ -53,4 +63,20 @@ async def explain_event(
             origins=user.origins,
             salesloft=client,
         )
+        if note is not None:
+            answer = replace(answer, notes=(*answer.notes, note))
         return replace(answer, points=client.budget.spent_in_all) if client else answer
+
+
+@asynccontextmanager
+async def _borrowed(
+    user: UserSettings, path: Path, waits: Callable[[str], None]
+) -> AsyncIterator[salesloft.SalesloftClient]:
+    """A client that spends what the daemon lends: what is spent counts, so the state is opened for that."""
+    loans = State(open_database(path))
+    try:
+        team = team_of(user)
+        async with borrowed_clients({team: [user]}, loans, path, waits=waits) as clients:
+            yield clients[team]
+    finally:
+        loans.close()

@@ -50,7 +50,10 @@ async def run_daemon(
             async with assemble(looked_up.settings, database, observer=shown.observer) as parts:
                 service = Service(parts, settings, looked_up.settings.users, config)
                 service.show(shown)
-                await service.run(stopping)
+                try:
+                    await service.run(stopping)
+                finally:
+                    await shown.detach()
     return 0
 
 

@@ -63,6 +63,9 @@ class Observability:
     ) -> None:
         """The parts are there. `served`: whom and with what budgets; `stuck`: users whose reading hangs."""
 
+    async def detach(self) -> None:
+        """The parts are about to close: look at nothing any more."""
+
 
 class Listener(Observability):
     """The same where a listener is open."""
@@ -92,7 +95,9 @@ class Listener(Observability):
         if self._sampling is None:
             self._sampling = asyncio.create_task(self.board.run(), name="status samples")
 
-    async def close(self) -> None:
+    async def detach(self) -> None:
+        """Before the state is closed: a reader that outlives the writer would leave SQLite's log beside the file."""
+        self._site.board, self._site.explain = None, None
         if self._sampling is not None:
             self._sampling.cancel()
             await asyncio.gather(self._sampling, return_exceptions=True)
@@ -153,7 +158,7 @@ async def observability(
         _log.info("listening", url=listener.url)
         yield listener
     finally:
-        await listener.close()
+        await listener.detach()
         await runner.cleanup()
 
 

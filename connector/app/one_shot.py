@@ -22,11 +22,11 @@ from connector.domain.model import UserGuid
 from connector.engines.local import Calendar
 from connector.salesloft import TeamRefused
 from connector.settings.model import Settings
-from connector.store import lock_state, open_copy, open_database
+from connector.store import is_locked, lock_state, open_copy, open_database
 from connector.store.dead_letters import DeadLetter
 from connector.store.state import Backlog
 from connector.sync.bookings import RoundResult
-from connector.sync.cycle import Report
+from connector.sync.cycle import CalendarCycle, NotAsked, Report
 from connector.sync.delivery import until_drained
 from connector.sync.progress import Progress, telling
 from connector.sync.summary import RefusedEvent, user_result
@@ -35,6 +35,10 @@ from connector.sync.summary import Summary as Summary
 ONE_SHOT_ROUNDS = 3
 """How often a one-shot reads a calendar that could not be read for a passing reason."""
 _READINGS_AT_ONCE = 16
+_BESIDE = (
+    "a gcal-salesloft runs on this state and has the points: Salesloft was not asked what it holds already,"
+    " so more is shown here than will be sent"
+)
 
 
 async def run_once(
@@ -78,9 +82,16 @@ async def run_dry(
 
     `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
     """
-    database, looked_up = await open_for(settings, open_copy(state_file(settings)), stopping, now)
+    path = state_file(settings)
+    beside = is_locked(path)
+    database, looked_up = await open_for(settings, open_copy(path), stopping, now)
     async with assemble(looked_up.settings, database) as parts:
         reports: list[Report] = []
+        unasked = NotAsked()
+        if (
+            beside
+        ):  # the points are the running process's, and a dry run can not borrow: it writes nothing
+            parts.cycle = CalendarCycle(parts.state, lambda _: unasked, now)
         await _read_unless(stopping, parts, reports, full=full)
         names = {calendar.id: calendar.seller.name for calendar in parts.calendars}
         for row in await parts.state.unsettled(sorted(names), datetime.now(UTC)):
@@ -88,7 +99,8 @@ async def run_dry(
             rule = next((known.rule for known in rules if known.key == row.key), None)
             show(names[row.calendar], row.payload, rule.value if rule else "cancelled")
         backlog = await parts.state.backlog(sorted(names))
-        return _summary(parts, reports, replace(backlog, pending=0), looked_up)
+        summary = _summary(parts, reports, replace(backlog, pending=0), looked_up)
+        return replace(summary, notes=(_BESIDE,)) if unasked.was_needed else summary
 
 
 async def _progress(parts: Parts, read: int, looked_up: LookedUp) -> Progress:

@@ -9,15 +9,14 @@ from datetime import datetime
 
 from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
 from connector.domain.errors import CredentialsRefused, UserParked
-from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone, UserGuid
-from connector.domain.plan import Known
+from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone
 from connector.engines.local import Calendar
 from connector.salesloft import MOST_RECORDS
 from connector.settings.model import Settings
 from connector.store import CalendarState, open_copy
 from connector.store.planned import PlannedRow, planned_rows
 from connector.sync.bulk import MOST_IN_JOB
-from connector.sync.cycle import CalendarCycle
+from connector.sync.cycle import CalendarCycle, NotAsked
 from connector.sync.seller import CalendarReader
 
 CALLS_OF_A_JOB = 4
@@ -36,6 +35,8 @@ class UserPlan:
     compared: bool = True
     """False: it was never compared with Salesloft's list; what that holds already would not be sent."""
     error: Exception | None = None
+    skipped: str | None = None
+    """Why a cycle would read and send nothing for this user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ async def make_plan(settings: Settings, clock: Clock = now) -> Plan:
     """
     async with assemble(settings, open_copy(state_file(settings)), clock) as parts:
         counting = [_counting(calendar) for calendar in parts.calendars]
-        cycle = CalendarCycle(parts.state, lambda _: _NotAsked(), clock)
+        cycle = CalendarCycle(parts.state, lambda _: NotAsked(), clock)
         before = await parts.state.run(lambda c: planned_rows(c, parts.ids, clock()))
         states = {row.id: row for row in await parts.state.calendars()}
         users = [
@@ -105,7 +106,7 @@ async def _planned(
     at: datetime,
 ) -> UserPlan:
     if not state.is_served:
-        return UserPlan(calendar.seller.name)
+        return UserPlan(calendar.seller.name, skipped=_why_not_served(state))
     report = await cycle.run(calendar.seller)
     earlier = {(row.key, row.updated_ms) for row in before if row.calendar == calendar.id}
     after = await parts.state.run(lambda c: planned_rows(c, [calendar.id], at))
@@ -118,6 +119,14 @@ async def _planned(
         compared=state.compared,
         error=report.error,
     )
+
+
+def _why_not_served(state: CalendarState) -> str:
+    if state.left_at is not None:
+        return "offboarded: nothing is read or sent before `gcal-salesloft resume`"
+    if state.disconnected_since is not None:
+        return "not on an external calendar in Salesloft: nothing is read or sent"
+    return "paused: nothing is read or sent before `gcal-salesloft resume`"
 
 
 def _costs(
@@ -145,13 +154,6 @@ def _costs(
         points = singles + jobs * CALLS_OF_A_JOB + -(-records // MOST_RECORDS)
         costs.append(TeamCost(singles, records, points, caps[team]))
     return costs, bulk_calendars
-
-
-class _NotAsked:
-    """Salesloft's list as `plan` sees it: it spends no points, so it knows nothing."""
-
-    async def held(self, user_guid: UserGuid, since: datetime) -> list[Known]:
-        return []
 
 
 def _counting(calendar: Calendar) -> tuple[Calendar, _Counting]:

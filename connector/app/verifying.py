@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
-from pathlib import Path
 
 from connector import salesloft
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
+from connector.app.borrowed import borrowed_clients
 from connector.app.parts import Clock, now, state_file
 from connector.domain.errors import CredentialsRefused
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid
-from connector.salesloft import TeamBudget
 from connector.salesloft.calls import PER_PAGE, page_cost
 from connector.settings.model import Settings
-from connector.store import CalendarState, State, is_locked, no_state, open_database
+from connector.store import CalendarState, State, no_state, open_database
 from connector.sync.reconcile import LastInLine, verify_calendar
-from connector.sync.sharing import MINUTE, borrowed_name, borrowing
 from connector.sync.verification import Verification
 
 
@@ -64,8 +61,11 @@ async def verify_users(
     repair: bool,
     clock: Clock = now,
     tell: Callable[[Estimate], None] = lambda _: None,
+    waits: Callable[[str], None] = lambda _: None,
 ) -> Verdicts:
     """Compare each user's calendar. Writes to the state the points and the result; with `repair` what mends it.
+
+    `waits` is told, once, if points have to be waited for, and why.
 
     RetryLater if the points cannot be had, StateUnusable if there is no state yet.
     """
@@ -77,7 +77,10 @@ async def verify_users(
         stack.callback(state.close)
         asked = await stack.enter_async_context(asking(settings))
         rows = {row.user_guid: row for row in await state.calendars()}
-        clients = await stack.enter_async_context(_borrowed_clients(asked, state, path))
+        users_of = {one.team: [o.user for o in asked if o.team == one.team] for one in asked}
+        clients = await stack.enter_async_context(
+            borrowed_clients(users_of, state, path, waits=waits)
+        )
         share = sum(client.budget.limit for client in clients.values())
         estimate = Estimate(await _estimated(state, asked, rows, clock()), share)
         tell(estimate)
@@ -114,39 +117,6 @@ async def _verify(
     except (*UNREAD, CredentialsRefused) as error:
         return UserVerified(name, error=error)
     return UserVerified(name, found)
-
-
-@asynccontextmanager
-async def _borrowed_clients(
-    asked: tuple[Asked, ...], state: State, path: Path
-) -> AsyncIterator[dict[str, salesloft.SalesloftClient]]:
-    """One client a team, under a budget that is the borrowed share of the team's."""
-    users = {one.team: [o.user for o in asked if o.team == one.team] for one in asked}
-    caps = {
-        team: min(float(user.salesloft.points_per_minute) for user in of_team)
-        for team, of_team in users.items()
-    }
-    async with (
-        salesloft.make_session() as session,
-        borrowing(state, caps, partial(is_locked, path)) as shares,
-    ):
-        clients = {}
-        for team, of_team in users.items():
-            settings = of_team[0].salesloft
-            budget = TeamBudget(
-                shares[team], reserve=max(user.salesloft.reserve for user in of_team)
-            )
-            own = borrowed_name(team)
-            budget.restore(await state.spent(own, now() - MINUTE - MINUTE))
-            budget.keeper = partial(state.spend, own)
-            clients[team] = salesloft.SalesloftClient(
-                session, settings.api_url, settings.api_key.reveal, budget
-            )
-        try:
-            yield clients
-        finally:
-            for client in clients.values():
-                await client.budget.keep()
 
 
 async def _estimated(

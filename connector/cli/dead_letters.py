@@ -8,6 +8,7 @@ from pathlib import Path
 
 from connector.app import state_file
 from connector.cli.exits import OK, WrongCommandLine
+from connector.cli.printable import printable
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import State, no_state, open_database, open_reader
@@ -25,7 +26,7 @@ async def show_all(config: Path, *, user: str | None, as_json: bool) -> int:
     for letter in letters:
         print(  # noqa: T201  # the command's answer
             f"{letter.user}  {letter.at:%Y-%m-%d %H:%M} UTC  {letter.key.event_id}  {letter.status}"
-            f"  {letter.reason}  (request {letter.request_id or 'unknown'})"
+            f"  {printable(letter.reason)}  (request {letter.request_id or 'unknown'})"
         )
     return OK
 

@@ -20,6 +20,7 @@ from connector.domain.errors import (
     CredentialsRefused,
     UserParked,
 )
+from connector.observe.log import configure_logging
 from connector.observe.redact import redacted
 
 OK = 0
@@ -42,6 +43,9 @@ def complain(message: str) -> None:
 
 def exit_with(command: Callable[[], int], *, debug: bool = False) -> None:
     """Run a command and leave with its status; an error of ours becomes one readable message."""
+    configure_logging(
+        debug=debug
+    )  # to stderr, whatever the command forgets; it may know the format better
     try:
         status = _run(command)
         _flush()

@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from connector.app.answers import explain_event
-from connector.cli.exits import OK, UNFINISHED, USAGE
+from connector.cli.exits import OK, UNFINISHED, USAGE, WrongCommandLine
+from connector.cli.printable import printable
 from connector.settings.files import load_settings
 from connector.sync.explanation import Detail, Explanation, as_json
 
 
 async def run(config: Path, user: str, text: str, *, live: bool, as_json_: bool) -> int:
+    if not text.strip():
+        raise WrongCommandLine("name an event: its id, iCalUID, link, or words of its title")
     settings = load_settings(config)
     chosen = next((one for one in settings.users if one.name == user), None)
     if chosen is None:
@@ -24,7 +27,13 @@ async def run(config: Path, user: str, text: str, *, live: bool, as_json_: bool)
         )
         sys.stderr.write(f"gcal-salesloft: user {user} {why}\n")
         return USAGE
-    answer = await explain_event(settings, chosen, text, live=live)
+    answer = await explain_event(
+        settings,
+        chosen,
+        text,
+        live=live,
+        waits=lambda why: print(why, file=sys.stderr),  # noqa: T201
+    )
     if as_json_:
         sys.stdout.write(json.dumps(as_json(answer), indent=2, ensure_ascii=False) + "\n")
     else:
@@ -36,7 +45,7 @@ def lines(answer: Explanation, config: Path) -> Iterator[str]:
     """The answer first, then what it rests on."""
     yield answer.answer
     for match in answer.matches:
-        yield f"  {match.event_id}  {match.start}  {match.title or '(title withheld)'}"
+        yield f"  {match.event_id}  {match.start}  {printable(match.title or '(title withheld)')}"
     if answer.matches:
         first = answer.matches[0].event_id
         yield f"  next: gcal-salesloft explain --config {config} --user {answer.user} {first}"
@@ -64,7 +73,7 @@ def _detail(heading: str, detail: Detail) -> Iterator[str]:
         return
     yield f"\n{heading}"
     if facts.title is not None:
-        yield f"  title       {facts.title or '(none)'}"
+        yield f"  title       {printable(facts.title) or '(none)'}"
     yield f"  event id    {facts.event_id}"
     yield f"  iCalUID     {facts.ical_uid}"
     if facts.series_id:
@@ -90,8 +99,8 @@ def _sent(detail: Detail) -> Iterator[str]:
         yield f"  {'' if unknown else 'nothing: '}{detail.no_payload}"
     else:
         yield from (
-            f"  {line}"
-            for line in json.dumps(detail.payload, indent=2, ensure_ascii=False).splitlines()
+            f"  {printable(line)}"
+            for line in json.dumps(detail.payload, indent=2, ensure_ascii=False).split("\n")
         )
     yield "\nRequests"
     if not detail.requests:
@@ -106,7 +115,7 @@ def _sent(detail: Detail) -> Iterator[str]:
             f"  {one.cost:g} points  request id {one.request_id or 'none'}{now}"
         )
         if one.message:
-            yield f"      {one.message}"
+            yield f"      {printable(one.message)}"
 
 
 def _live(answer: Explanation) -> Iterator[str]:

@@ -63,6 +63,9 @@ def _user_lines(plan: Plan, user: UserPlan) -> Iterator[str]:
     if user.error is not None:
         yield f"{user.name}: not read: {user.error}"
         return
+    if user.skipped is not None:
+        yield f"{user.name}: {user.skipped}"
+        return
     counts = Counter(row.change for row in user.rows)
     kind = "full listing" if user.full else "changes"
     parts = [f"{counts[change]} {change.value}" for change in Change]
@@ -116,6 +119,7 @@ def _user(plan: Plan, user: UserPlan) -> dict[str, Any]:
     return {
         "user": user.name,
         "error": str(user.error) if user.error else None,
+        "skipped": user.skipped,
         "full_listing": user.full,
         **{change.value: counts[change] for change in Change},
         "rows": [_row(plan, row) for row in user.rows],

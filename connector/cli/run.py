@@ -99,7 +99,11 @@ def _show(user: str, body: bytes, rule: str) -> None:
 
 def _print_summary(summary: Summary, *, dry_run: bool) -> None:
     would = "would be " if dry_run else ""
-    for line in (*summary.not_served, *([summary.unknown] if summary.unknown else ())):
+    for line in (
+        *summary.not_served,
+        *summary.notes,
+        *([summary.unknown] if summary.unknown else ()),
+    ):
         print(line, file=sys.stderr)  # noqa: T201
     for user in summary.users:
         if user.error is not None:

@@ -45,6 +45,8 @@ class UserStatus:
     lost_since: str | None = None
     banner: bool = False
     calendar_type: str | None = None
+    freshness: int | None = None
+    """How old what Salesloft holds may be at most: since the oldest unsent change, or else the last sync."""
     resync: dict[str, object] | None = None
     """The last full pass that `resync` asked for: its id, and when it was done; None: none was."""
     verified: dict[str, object] | None = None
@@ -125,6 +127,9 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         lost_since=_iso(row.lost_since),
         banner=row.banner_since is not None,
         calendar_type=row.calendar_type,
+        freshness=max(filter(None, (_age(row.last_success, now), _age(oldest, now))), default=0)
+        if row.last_success is not None
+        else None,
         resync=_resync(row),
         verified=_verified(await state.run(lambda c: last_verified(c, row.id))),
         bookings=await state.run(lambda c: _bookings(c, row.id, now)),

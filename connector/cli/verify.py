@@ -39,7 +39,12 @@ async def run(config: Path, *, user: str | None, repair: bool, as_json: bool) ->
     for broken in settings.broken:
         for mistake in broken.mistakes:
             print(f"user {broken.name} is not compared: {mistake}", file=sys.stderr)  # noqa: T201
-    verdicts = await verify_users(settings, repair=repair, tell=_tell)
+    verdicts = await verify_users(
+        settings,
+        repair=repair,
+        tell=_tell,
+        waits=lambda why: print(why, file=sys.stderr),  # noqa: T201
+    )
     status = verdicts.exit_status
     if settings.broken and status == 0:
         status = UNFINISHED

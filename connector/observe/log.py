@@ -27,18 +27,28 @@ def configure_logging(log_format: Literal["text", "json"] = "text", *, debug: bo
     structlog.configure(
         processors=processors(log_format, journal=journal, colors=sys.stderr.isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=False,
     )
     # Its own lines about retries say less than ours, and not in our words.
     stamina.instrumentation.set_on_retry_hooks([])
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(cast(TextIO, _Stderr()))
     handler.setFormatter(_Libraries(journal=journal))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # apscheduler reports every run that comes too late for its tick; the engine looks after that itself.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     # A request that is no HTTP is its sender's mistake, and may come from anywhere.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+
+
+class _Stderr:
+    """What stderr is when a line is written: in tests it changes, and an old one is closed."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 def processors(log_format: Literal["text", "json"], *, journal: bool, colors: bool) -> list[Any]:

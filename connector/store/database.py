@@ -205,7 +205,13 @@ def no_state(path: Path) -> StateUnusable:
 
 def is_at_rest(path: Path) -> bool:
     """True if no process has the state open, and none left a log beside it: the file alone is all of it."""
-    return not path.with_name(path.name + "-wal").exists() and not is_locked(path)
+    return _has_no_log(path) and not is_locked(path)
+
+
+def _has_no_log(path: Path) -> bool:
+    """Also where a full disk let a process make its log and write nothing to it."""
+    log = path.with_name(path.name + "-wal")
+    return not log.exists() or log.stat().st_size == 0
 
 
 def open_copy(path: Path | None) -> Database:
@@ -215,9 +221,9 @@ def open_copy(path: Path | None) -> Database:
         with unusable(path):
             log = path.with_name(path.name + "-wal")
             # Nobody has the file open: read it as it lies, touching nothing beside it.
-            if not log.exists() and _copied_at_rest(path, log, memory):
+            if (not log.exists() or is_at_rest(path)) and _copied_at_rest(path, memory):
                 pass
-            elif is_locked(path):
+            elif is_locked(path) or not log.exists():
                 _copy(path, memory, "mode=ro")  # the daemon's; what SQLite needs beside it exists
             else:
                 # A dead process left its log, and reading it would make a file beside it: read it elsewhere.
@@ -230,14 +236,15 @@ def open_copy(path: Path | None) -> Database:
     return Database(memory, "in memory")
 
 
-def _copied_at_rest(path: Path, log: Path, memory: sqlite3.Connection) -> bool:
+def _copied_at_rest(path: Path, memory: sqlite3.Connection) -> bool:
     """False if somebody opened the file meanwhile: what was read may be torn."""
+    before = path.stat().st_mtime_ns
     try:
         _copy(path, memory, "immutable=1")
     except sqlite3.Error:
-        if not log.exists():
+        if is_at_rest(path):
             raise
-    return not log.exists()
+    return _has_no_log(path) and path.stat().st_mtime_ns == before
 
 
 def _copy(path: Path, memory: sqlite3.Connection, mode: str) -> None:
@@ -349,6 +356,8 @@ def unusable(path: Path) -> Iterator[None]:
             " backup, nothing was changed",
             "attempt to write a readonly database": "it cannot be written; check the owner and the"
             " mode of the file and its folder",
+            "disk I/O error": "the disk is full, or failing: make room (`df`), then try again; nothing is lost",
+            "database or disk is full": "make room on its disk (`df`), then try again; nothing is lost",
             "unable to open database file": "it cannot be opened; check that the path exists and"
             " belongs to the user that runs gcal-salesloft",
         }.get(str(error), "check the disk, the owner and the mode of the file")

@@ -45,6 +45,17 @@ class Destination(Protocol):
         """What Salesloft holds of a user's calendar that ends after `since`, as if the state remembered it."""
 
 
+class NotAsked:
+    """A destination for those that may spend no points: what Salesloft holds already is unknown."""
+
+    def __init__(self) -> None:
+        self.was_needed = False
+
+    async def held(self, user_guid: UserGuid, since: datetime) -> list[Known]:
+        self.was_needed = True
+        return []
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """How a cycle ended. `error` is set if the calendar could not be read; then nothing was changed."""

@@ -41,6 +41,8 @@ LOOK_EVERY = 1.0
 PROLONGED_EVERY = 5.0
 LASTS = timedelta(seconds=30)
 MINUTE = timedelta(seconds=61)
+MOMENT = timedelta(seconds=3)
+"""A holder with room to spare grants within it."""
 PATIENCE = timedelta(seconds=150)
 """A holder that has just spent its whole cap needs a minute to make room."""
 
@@ -113,11 +115,13 @@ async def borrowing(
     is_held: Callable[[], bool],
     *,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    waits: Callable[[str], None] = lambda _: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[dict[str, float]]:
     """Borrow `share_of` each team's points while inside; gives how much of each. Needs a state that can be written.
 
-    RetryLater if another command borrows already, or the process that holds the state makes no room.
+    `waits` is told, once, if that takes longer than a moment, and why. RetryLater if another command borrows already,
+    or the process that holds the state makes no room.
     """
     borrower = uuid4().hex
     shares = {team: share_of(points) for team, points in teams.items()}
@@ -133,8 +137,8 @@ async def borrowing(
         )
         if any(loan.borrower != borrower for loan in standing.values()):
             raise RetryLater(
-                "another `verify` is running on this state and uses the points that are lent to commands;"
-                " wait until it is done"
+                "another `verify` or `explain --live` is running on this state and uses the points that are lent to"
+                " commands; wait until it is done"
             )
         return standing
 
@@ -143,7 +147,7 @@ async def borrowing(
             await sleep(PROLONGED_EVERY)
             await prolong(LASTS)
 
-    began = clock()
+    began, told = clock(), False
     standing = await prolong(LASTS)
     prolonging = asyncio.create_task(keep_on(), name="points borrowed")
     prolonging.add_done_callback(_stop_with(asyncio.current_task()))
@@ -154,6 +158,9 @@ async def borrowing(
                     "the process that holds the state makes no room for this command's points; it may be stuck"
                     " or of an older version: see `gcal-salesloft status`, or try again when it is stopped"
                 )
+            if not told and clock() - began > MOMENT:
+                told = True
+                waits(_why_waiting(is_held(), shares))
             await sleep(0.2)
             standing = await prolong(LASTS)
         yield shares
@@ -166,6 +173,13 @@ async def borrowing(
         await asyncio.gather(prolonging, return_exceptions=True)
         with contextlib.suppress(RetryLater):
             await prolong(timedelta())
+
+
+def _why_waiting(held: bool, shares: Mapping[str, float]) -> str:
+    points = f"{sum(shares.values()):.0f} points"
+    if held:
+        return f"waiting up to a minute: the running gcal-salesloft has spent its limit and makes room for {points}"
+    return f"waiting up to a minute: the last run has spent the limit, and {points} are needed"
 
 
 def _stop_with(borrower: asyncio.Task[Any] | None) -> Callable[[asyncio.Task[None]], None]:

@@ -52,6 +52,8 @@ class Summary:
     bookings_made: int = 0
     bookings_moved: int = 0
     bookings_cancelled: int = 0
+    notes: tuple[str, ...] = ()
+    """What to know about the answer."""
     bookings_failed: int = 0
     bookings_left: int = 0
     """Meetings booked in Salesloft that were refused for good, and that wait for the next run; the log names them."""

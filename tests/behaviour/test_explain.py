@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import sqlite3
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from connector.app.parts import team_of
 from connector.cli.commands import app
+from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
+from connector.store import State, open_database
+from connector.sync.sharing import borrowing
+from tests.behaviour.command import process
 from tests.office import Office
 
 PROSPECT = {"email": "dwight@customer.example.org", "displayName": "Dwight"}
@@ -104,6 +111,57 @@ async def test_what_is_withheld_is_found_by_its_id_alone_and_told_nowhere(office
                 assert hidden not in output.casefold(), (hidden, options)
     for file in office.directory.glob("state.db*"):
         assert SECRET.encode() not in file.read_bytes()
+
+
+async def test_logs_of_a_command_do_not_go_to_its_answer(office: Office) -> None:
+    pitch = office.hire("pam").create("Pitch", soon(office), attendees=[PROSPECT])
+    await office.once(full=True)
+    office.salesloft.faults.add(Fault(status=500, route="events.list", times=1))
+    status, out, _ = await process(office, "explain", pitch, "--user", "pam", "--live", "--json")
+    assert (status, json.loads(out)["found"]) == (0, True)
+
+
+async def test_what_asking_salesloft_costs_is_kept(office: Office) -> None:
+    """Or the next run, or another command, would spend the same points again within the minute."""
+    pitch = office.hire("pam").create("Pitch", soon(office), attendees=[PROSPECT])
+    await office.once(full=True)
+    told = await facts(office, pitch, "--live")
+    with contextlib.closing(sqlite3.connect(office.state)) as state:
+        kept = state.execute("SELECT sum(cost) FROM points WHERE team LIKE '%+borrowed'")
+        assert kept.fetchone() == (told["points"],)
+
+
+async def test_an_answer_comes_also_while_another_command_borrows_the_points(
+    office: Office,
+) -> None:
+    pitch = office.hire("pam").create("Pitch", soon(office), attendees=[PROSPECT])
+    await office.once(full=True)
+    (user,) = load_settings(office.config).users
+    team = team_of(user)
+    state = State(open_database(office.state))
+    async with borrowing(state, {team: 1000.0}, lambda: False):
+        status, output = await ask(office, pitch, "--live")
+    state.close()
+    assert (status, "Sent in full" in output) == (0, True)
+    assert "note: Salesloft was not asked: another `verify`" in output
+
+
+async def test_asking_for_nothing_is_a_wrong_command_line(office: Office) -> None:
+    office.hire("pam")
+    assert (await ask(office, "  "))[0] == 2
+
+
+async def test_a_title_can_not_steer_the_terminal(office: Office) -> None:
+    """Titles are written by strangers who invite the user."""
+    title = "Pitch \x1b]0;owned\x07\x1b[2J\x9b31m\nUser pam is gone"
+    pitch = office.hire("pam").create(title, soon(office), attendees=[PROSPECT])
+    office.sellers["pam"].create("Pitch II", soon(office, 6), attendees=[PROSPECT])
+    await office.once(full=True)
+    for text in (pitch, "Pitch"):
+        _, output = await ask(office, text)
+        assert not set(output) & {"\x1b", "\x07", "\x9b"}
+        assert "Pitch \\x1b]0;owned\\x07" in output
+        assert "\nUser pam is gone" not in output
 
 
 async def test_what_is_never_sent_says_by_which_rule(office: Office) -> None:

@@ -57,6 +57,14 @@ async def test_plan_is_what_once_then_sends(office: Office) -> None:
     assert (await planned(office))[1]["rows"] == []
 
 
+async def test_plan_tells_who_is_paused(office: Office) -> None:
+    office.hire("pam").create("Pitch", office.clock() + timedelta(hours=4), attendees=[PROSPECT])
+    await office.once(full=True)
+    await command(office, "pause", "--user", "pam")
+    assert "pam: paused: nothing is read" in (await plan(office))[1]
+    assert (await planned(office))[1]["skipped"].startswith("paused")
+
+
 async def test_plan_of_a_first_sync_goes_by_bulk_and_costs_few_points(office: Office) -> None:
     pam = office.hire("pam")
     now = office.clock().replace(minute=0, second=0, microsecond=0)

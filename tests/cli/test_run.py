@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from connector.simulator.faults import Fault
+from connector.store import lock_state
 from tests.daemon import Requests
 from tests.office import KEY, Office, open_office
 
@@ -334,6 +335,17 @@ async def test_a_dry_run_beside_the_daemon(office: Office) -> None:
     assert "0 would be sent, 0 would be cancelled" in found.out
     daemon.send_signal(signal.SIGTERM)
     assert (await ended(daemon)).status == 0
+
+
+async def test_a_dry_run_beside_a_daemon_spends_none_of_its_points_on_lists(office: Office) -> None:
+    """Of a calendar that was never compared: the daemon has the whole cap, and a dry run can not borrow."""
+    with_meetings(office, "pam")
+    with lock_state(office.state):
+        found = await run(office, "--once", "--dry-run")
+    assert found.status == 0
+    assert "2 would be sent" in found.out
+    assert "Salesloft was not asked what it holds already" in found.err
+    assert office.salesloft.count("events.list") == 0
 
 
 # Stopping

@@ -107,6 +107,19 @@ async def test_what_it_shows_is_true_and_nothing_withheld_is_in_it(
     assert "pam" not in metrics + health + ready
 
 
+async def test_a_stop_leaves_no_log_of_the_state_behind(
+    office: Office, http: aiohttp.ClientSession
+) -> None:
+    """Though the listener has a reader of its own, which may not remove it."""
+    office.hire("pam").create("Pitch", office.clock() + timedelta(hours=3))
+    port = free_port()
+    listen(office, f'listen = "127.0.0.1:{port}"')
+    async with running(office):
+        await read(http, f"http://127.0.0.1:{port}/", r'<th scope="row">pam</th>')
+    assert not office.state.with_name("state.db-wal").exists()
+    assert not office.state.with_name("state.db-shm").exists()
+
+
 async def test_refusals_and_reasons_are_shown_without_their_words(
     office: Office, http: aiohttp.ClientSession
 ) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from connector.domain.errors import StateUnusable
-from connector.store import database, lock_state, open_copy, open_database
+from connector.store import database, lock_state, open_copy, open_database, open_reader
 from connector.store.migrations import HEAD
 from connector.store.schema import metadata
 from tests.store.world import add_calendar, an_empty_state
@@ -49,6 +49,16 @@ def refused(path: Path, message: str) -> None:
             attempt(path).close()
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+    assert files(path.parent) == before
+
+
+def test_a_log_that_a_full_disk_left_empty_does_not_keep_readers_away(path: Path) -> None:
+    """SQLite would want to write a file of its own beside it, and there is no room."""
+    made(path)
+    for end in ("-wal", "-shm"):
+        path.with_name(path.name + end).touch()
+    before = files(path.parent)
+    open_reader(path).close()
     assert files(path.parent) == before
 
 

@@ -101,10 +101,12 @@ async def test_without_a_holder_the_last_ones_points_are_waited_for(tmp_path: Pa
             await asyncio.sleep(0)
 
         began = clock.seconds
+        told: list[str] = []
         async with borrowing(
-            state, {TEAM: 100.0}, lambda: False, sleep=tick, clock=clock.wall
+            state, {TEAM: 100.0}, lambda: False, sleep=tick, clock=clock.wall, waits=told.append
         ) as shares:
             assert shares == {TEAM: 10.0}
+            assert [one.partition(":")[0] for one in told] == ["waiting up to a minute"]
             assert clock.seconds - began > 60.0
 
 
