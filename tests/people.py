@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from random import Random
 
@@ -50,10 +50,19 @@ def fill(calendar: Calendar, rng: Random, now: datetime, *, singles: int, series
 
 
 def random_edit(
-    calendar: Calendar, rng: Random, now: datetime, window: tuple[datetime, datetime]
+    calendar: Calendar,
+    rng: Random,
+    now: datetime,
+    window: tuple[datetime, datetime],
+    spared: Collection[str] = (),
 ) -> str:
-    """One thing that a person does; says what, for a failing test's sake."""
-    seen = calendar.truth(*window)
+    """One thing that a person does; says what, for a failing test's sake. Events whose id, or whose
+    series' id, is `spared` are left alone."""
+    seen = [
+        occurrence
+        for occurrence in calendar.truth(*window)
+        if occurrence.id not in spared and occurrence.recurring_event_id not in spared
+    ]
     if not seen or rng.random() < 0.1:
         return "create " + calendar.create("New", some_time(rng, now), attendees=guests(rng))
     target = rng.choice(seen)
