@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from benchmarks.soak.plants import Plants
 from connector.simulator.google import Calendar
@@ -100,7 +101,7 @@ class Company:
     def plant_hidden(self, name: str) -> str:
         """A meeting of which nothing may be told but its time; one of several kinds."""
         calendar, plants, kind = self.office.sellers[name], self.plants, self.rng.randrange(5)
-        words = {
+        words: dict[str, Any] = {
             "description": plants.hidden("we will say that"),
             "location": plants.hidden("room"),
         }

@@ -125,7 +125,7 @@ class Soak:
         """The initial sync of everybody, without disturbances."""
         began = time.monotonic()
         async with asyncio.timeout(READY_SECONDS):
-            while not await self._is_ready() or self._office.differences():
+            while not await self._is_ready() or self._office.differences():  # noqa: ASYNC110  # another process
                 await asyncio.sleep(LOOK_SECONDS)
         self.outcome.synced_seconds = time.monotonic() - began
         held = sum(len(self._office.alive(name)) for name in self._office.sellers)

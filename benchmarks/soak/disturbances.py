@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 from benchmarks.soak.commands import Connector
@@ -24,6 +25,15 @@ FAULTS: tuple[FaultKind, ...] = (
 )
 FAULTY_SHARE = 0.01
 KEY_OVERLAP_SECONDS = 20.0
+
+
+@dataclass
+class _Due:
+    """What comes next, and how often; `at` is of the monotonic clock."""
+
+    at: float
+    every: float
+    act: Callable[[], Awaitable[None]]
 
 
 class Disturbances:
@@ -51,7 +61,7 @@ class Disturbances:
             (whole_seconds / 2, self.key_is_rotated),
         ]
         now = time.monotonic()
-        self._due = [[now + every, every, act] for every, act in kinds]
+        self._due = [_Due(now + every, every, act) for every, act in kinds]
 
     def begin(self) -> None:
         """A share of all calls fails from now on."""
@@ -60,12 +70,11 @@ class Disturbances:
 
     async def act(self) -> None:
         """Whatever is due by now, once."""
-        for entry in self._due:
-            at, every, do = entry
-            if at <= time.monotonic():
-                entry[0] = time.monotonic() + every
-                await do()
-                self.done[do.__name__] += 1
+        for due in self._due:
+            if due.at <= time.monotonic():
+                due.at = time.monotonic() + due.every
+                await due.act()
+                self.done[due.act.__name__] += 1
 
     async def end(self) -> None:
         """Everything works again; what was refused is still refused."""

@@ -1,7 +1,7 @@
 """Makes a compact reason out of Salesloft's error bodies, without any text of the calendar.
 
-Validation errors may quote what was sent, so a server's words are kept only if they are error words or field names, or
-occur nowhere in the request. Addresses, links and quoted text always go.
+Validation errors may quote what was sent, or what was stored before, so a server's words are kept only if they are
+error words or field names. Addresses, links and quoted text always go.
 """
 
 from __future__ import annotations
@@ -40,6 +40,21 @@ _ERROR_WORDS = _words(
     schema short should size start string taken tentative than that the this time to too transparent true type
     unexpected unique unknown unpermitted unprocessable unrecognized unsupported valid validation value values was
     with without wrong you zone
+
+    abort aborted access active again another api archived associated authorized available belong belongs body
+    busy call calendar cannot change changed column conflict conflicting connected connection constraint
+    content could couldn't create created current currently database day days deleted denied didn't disabled
+    doesn't don't down enabled endpoint entity entry event events exception expired external fail fails
+    failure forbidden future given had handle has header hour hours id ids if inactive internal isn't item
+    items its json limit limits locked malformed many matches may meeting meetings might minute minutes
+    mismatch modified multiple must name named needs neither never new next nor now offset old on once only
+    operation other our out overlap overlaps owner parse parsed parsing payload pending permission permissions
+    please prevent previous process processed processing provided provider quota rate reached read reason
+    refers rejected related request required reserved resource response retry row save saved scope second
+    seconds see server service set some something state still such support team temporarily their them then
+    there these they timeout timestamp timezone together type unable unavailable unauthorized under
+    unprocessed until up update updated url use used user users using utc validated via want wasn't were what
+    when where which while who whose why will within won't would write written yet your
     """
 )
 _KEPT = PAYLOAD_FIELDS | _OTHER_FIELDS | _ERROR_WORDS
@@ -48,6 +63,8 @@ _MOST = 300
 _MOST_COMPLAINTS = 20
 _QUOTED = re.compile(r"""(?<!\w)(?:"([^"]*)"|'([^']*)'|`([^`]*)`|“([^”]*)”|‘([^’]*)’)(?!\w)""")
 _ADDRESS_OR_LINK = re.compile(r"\S*@\S*|\w+://\S*")
+_IDENTIFIER = re.compile(r"[a-z]+(_[a-z]+)+")
+"""As scopes and columns are named; nobody titles a meeting like that."""
 _WORD = re.compile(r"[\w'-]+")
 _GONE_RUN = re.compile(rf"{_GONE}(?:[\s.,:;/+-]*{_GONE})+")
 _ENVELOPE = ("errors", "error", "message", "detail", "error_description", "reason")
@@ -111,9 +128,14 @@ def _quoted(found: re.Match[str]) -> str:
 
 
 def _word(word: str, blob: str) -> str:
-    """The word itself if it is one of the error language, or surely not one of the request's."""
+    """The word itself if it is one of the error language, or a number or a name of code that is none of the request's.
+
+    Any other word may be the calendar's, also one that this request does not hold: Salesloft may quote what it stored.
+    """
     plain = word.strip("'-").casefold()
-    return word if plain in _KEPT or not plain or plain not in blob else _GONE
+    is_number = plain.isascii() and plain.isdigit() and len(plain) < 6 and plain not in blob
+    is_identifier = _IDENTIFIER.fullmatch(plain) is not None and plain not in blob
+    return word if plain in _KEPT or not plain or is_number or is_identifier else _GONE
 
 
 def _fields_named(text: str) -> set[str]:

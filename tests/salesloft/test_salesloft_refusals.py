@@ -346,3 +346,12 @@ async def test_another_teams_budget_is_untouched_by_a_429(
     async with make_session() as session:
         other = SalesloftClient(session, salesloft.url, lambda: "other", TeamBudget(600))
         assert (await other.upsert(BODY, urgency=Urgency.CHANGE)).data.id == "e"
+
+
+def test_words_that_salesloft_stored_before_are_no_part_of_a_reason() -> None:
+    """It may quote the title of before: no word of the present request tells that these are the calendar's."""
+    body = {"errors": {"base": ["Merger with Vance Refrigeration could not be processed"]}}
+    reason = refusal_of(body, {"id": "abc", "title": "Lunch"}).reason
+    assert "could not be processed" in reason
+    for word in ("Merger", "Vance", "Refrigeration"):
+        assert word not in reason
