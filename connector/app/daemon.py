@@ -11,7 +11,7 @@ from pathlib import Path
 from connector.app.membership import Membership
 from connector.app.observability import Observability, observability
 from connector.app.opening import open_for
-from connector.app.parts import Parts, Team, assemble, state_file
+from connector.app.parts import Parts, Team, assemble, state_file, team_of
 from connector.app.reload import Reloading, on_hangup
 from connector.app.roster import Rosters, connections_of, purge_gone
 from connector.app.standing import Served
@@ -71,6 +71,7 @@ class Service:
         self.settings = settings
         self._manager = ServiceManager()
         self._stopping = asyncio.Event()
+        self._becoming = asyncio.Lock()
         self.engine = LocalEngine(
             parts.calendars, parts.cycle, parts.deliveries, parts.state, self._manager
         )
@@ -141,6 +142,10 @@ class Service:
     async def _become(self, settings: Settings) -> None:
         """Serve whom these settings name, and whom Salesloft named besides."""
         self.settings = settings
+        async with self._becoming:
+            await self._serve_all(self.settings)  # while this waited there may have come newer ones
+
+    async def _serve_all(self, settings: Settings) -> None:
         template = settings.template
         if template is None:
             self._fileless.clear()
@@ -173,11 +178,12 @@ class Service:
         """Ask Salesloft who is connected, and serve accordingly."""
         served = await self.rosters.round(team)
         template = self.settings.template
-        if template is not None and not served.failed:
+        finds_users = template is not None and team_of(template.prototype) == team
+        if finds_users and not served.failed:
             files = {user.name for user in self.settings.users}
             self._fileless = {user.name: user for user in served.users if user.name not in files}
             await self._become(self.settings)
-        if served.transitions:
+        if served.transitions or served.reconnected:
             await self.membership.obey()
 
     def _connections_of(self, team: Team) -> Connections:

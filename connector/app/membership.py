@@ -63,7 +63,9 @@ class Membership:
         coming = {team_of(user) for user in wanted.values()}
         for name in (*changed, *new):
             await self._serve(wanted[name], coming, len(changed) + len(new))
-        for team in await self._parts.drop_empty_teams():
+        rows = {row.id: row for row in await self._parts.state.calendars()}
+        busy = await self._send_last_words(rows)
+        for team in await self._parts.drop_empty_teams(busy):
             self._engine.drop_team(team)
         self._keep_rounds()
         for name in new:
@@ -107,14 +109,23 @@ class Membership:
                 self._obey(served.settings.name, row)
         await self._send_last_words(rows)
 
-    async def _send_last_words(self, rows: Mapping[int, CalendarState]) -> None:
-        """Cancellations of users who left go out, also of those whose file is gone."""
+    async def _send_last_words(self, rows: Mapping[int, CalendarState]) -> set[str]:
+        """Cancellations of users who left go out, also of those whose file is gone. Gives the teams that do it."""
+        busy = set()
+        served = {one.calendar.id for one in self._parts.served.values()}
         for calendar, name in (await self._parts.state.run(leaving.last_words)).items():
             team = self._parts.teams.get(name)
-            if team is not None and calendar in rows:
+            row = rows.get(calendar)
+            if team is None or row is None or calendar in served:
+                continue
+            if row.paused_since is None and row.disconnected_since is None:
+                busy.add(name)
                 team.delivery.calendars.add(calendar)
                 if team.delivery.bulk is not None:
-                    team.delivery.bulk.names[calendar_id_of(rows[calendar].user_guid)] = calendar
+                    team.delivery.bulk.names[calendar_id_of(row.user_guid)] = calendar
+            else:
+                team.delivery.calendars.discard(calendar)
+        return busy
 
     def _obey(self, name: UserName, row: CalendarState) -> None:
         calendar = self._parts.served[name].calendar

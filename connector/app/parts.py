@@ -118,6 +118,7 @@ class Parts:
         )
         self._halted: set[int] = set()
         self._kept: str | None = None
+        self._jobs: set[int] = set()
         self._gone: list[salesloft.SalesloftClient] = []
 
     @property
@@ -178,6 +179,7 @@ class Parts:
         team.users[user.name] = user
         team.agree()
         team.delivery.names[row.id] = user.name
+        team.delivery.look_for_jobs()
         tokens = google.TokenSource(
             user.google.credentials.info,
             self.pool,
@@ -249,9 +251,10 @@ class Parts:
         await served.close()
         return served.calendar
 
-    async def drop_empty_teams(self) -> list[str]:
-        """Let go of teams that nobody belongs to any more; gives their names."""
-        empty = [t for t in self.teams.values() if not t.users and t.name != self._kept]
+    async def drop_empty_teams(self, busy: Collection[str] = ()) -> list[str]:
+        """Let go of teams that nobody belongs to any more, but of none of the `busy`; gives their names."""
+        kept = {self._kept, *busy}
+        empty = [t for t in self.teams.values() if not t.users and t.name not in kept]
         for team in empty:
             del self.teams[team.name], self.live_clients[team.name], self.live_budgets[team.name]
             self._gone.append(team.client)
@@ -278,6 +281,7 @@ class Parts:
         delivery.observer = self.observer
         if delivery.bulk is not None:
             delivery.bulk.observer = self.observer
+            delivery.bulk.running = self._jobs
         team = Team(name, client, delivery, TeamBookings(name, client, self.state, self.clock))
         self.teams[name], self.live_clients[name] = team, client
         self.live_budgets[name] = client.budget

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from watchfiles import Change, awatch
 
+from connector.domain.errors import RetryLater
 from connector.observe.log import get_logger
 from connector.settings.files import Reading, read_settings, settings_of
 from connector.settings.model import Settings
@@ -25,6 +26,9 @@ SETTLED_MS = 200
 
 LOOK_EVERY_MS = 5000
 """How often it is looked whether a file changed without anybody telling."""
+
+AGAIN_AFTER = 2.0
+"""Seconds after which a reload is tried again that the state, being busy, did not allow."""
 
 Become = Callable[[Settings], Awaitable[None]]
 Told = Callable[[bool], None]
@@ -65,6 +69,11 @@ class Reloading:
                 self._told(True)
                 try:
                     await self.reload()
+                except (
+                    RetryLater
+                ) as later:  # the state is busy: who could not be served is served then
+                    _log.error("configuration_put_off", message=str(later))
+                    asyncio.get_running_loop().call_later(AGAIN_AFTER, self.ask)
                 finally:
                     self._told(False)
         finally:
@@ -104,7 +113,12 @@ class Reloading:
 
     def _is_merely_empty(self, reading: Reading) -> bool:
         """The last user's file was removed: nobody is to be served, which is no mistake while the daemon runs."""
-        return not reading.drafts and self._path.is_dir() and not any(m.key for m in reading.fatal)
+        users = self._path / "users"
+        return (
+            not reading.drafts
+            and self._path.is_dir()
+            and all(mistake.file == users for mistake in reading.fatal)
+        )
 
     async def _watch(self, stopping: asyncio.Event) -> None:
         while not stopping.is_set():
@@ -171,12 +185,18 @@ class Reloading:
 @contextlib.contextmanager
 def on_hangup(act: Callable[[], None]) -> Iterator[None]:
     """Call this at SIGHUP, while inside."""
-    loop = asyncio.get_running_loop()
+    loop, before = asyncio.get_running_loop(), signal.getsignal(signal.SIGHUP)
     loop.add_signal_handler(signal.SIGHUP, act)
     try:
         yield
     finally:
-        loop.remove_signal_handler(signal.SIGHUP)
+        # The loop leaves the default behind, by which a hangup during a stop would kill: not even for a moment.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            loop.remove_signal_handler(signal.SIGHUP)
+            signal.signal(signal.SIGHUP, before or signal.SIG_DFL)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
 
 async def _either(one: asyncio.Event, stopping: asyncio.Event) -> bool:

@@ -53,6 +53,8 @@ class Served:
     transitions: tuple[Transition, ...] = ()
     failed: bool = False
     refused: CredentialsRefused | None = None
+    reconnected: bool = False
+    """Somebody is served again because the files alone decide now."""
 
 
 class Rosters:
@@ -121,7 +123,13 @@ class Rosters:
             if one.change is Change.LEFT and one.name not in named
         ]
         return Served(
-            team, tuple(users), tuple(not_served), report.transitions, report.failed, report.refused
+            team,
+            tuple(users),
+            tuple(not_served),
+            report.transitions,
+            report.failed,
+            report.refused,
+            report.reconnected,
         )
 
     def _without_file(self, settings: Settings, found: Found) -> UserSettings | None:

@@ -141,7 +141,8 @@ class LocalEngine:
     def serve_team(self, name: str, delivery: TeamDelivery) -> None:
         """Deliver for this team from now on."""
         self._deliveries[name] = delivery
-        if self._scheduler is not None and name not in self._running:
+        runs = self._scheduler is not None and not self._stopping.is_set()
+        if runs and name not in self._running:
             self._start_delivery(name, delivery)
 
     def drop_team(self, name: str) -> None:

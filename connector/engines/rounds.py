@@ -45,8 +45,8 @@ class Rounds:
 
     def every(self, seconds: float, name: str, step: Step) -> None:
         """Do this again and again, the first time at once; in place of another round of this name."""
-        before = self._rounds.get(name)
-        due = before.due if before is not None else self._monotonic()
+        before, now = self._rounds.get(name), self._monotonic()
+        due = min(before.due, now + seconds) if before is not None else now
         task = before.task if before is not None else None
         self._rounds[name] = _Round(name, seconds, step, due, task)
 

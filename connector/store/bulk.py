@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from connector.domain.mapping import Fingerprint, from_millis, iso, to_millis
-from connector.domain.model import EventId, ICalUid
+from connector.domain.model import EventId, ICalUid, UserGuid
 from connector.domain.plan import Key
 from connector.store import journal
 from connector.store.outbox import (
@@ -89,13 +89,26 @@ def open_job(
     return LocalJob(int(job_id or 0), name, None, False, now)
 
 
-def job_of(connection: sqlite3.Connection, team: str, calendars: Sequence[int]) -> LocalJob | None:
-    """The team's job that is not settled yet, also one that was begun with the key that it had before."""
+def job_of(
+    connection: sqlite3.Connection,
+    team: str,
+    calendars: Sequence[int],
+    running: Sequence[int] = (),
+) -> LocalJob | None:
+    """The team's job that is not settled yet, also one that was begun with the key that it had before.
+
+    None of the `running`: somebody brings those to their end.
+    """
     row = connection.execute(
-        """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE team = :team OR id IN (
-               SELECT bulk_id FROM bulk_items WHERE calendar_id IN (SELECT value FROM json_each(:calendars)))
+        """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE (team = :team OR id IN (
+               SELECT bulk_id FROM bulk_items WHERE calendar_id IN (SELECT value FROM json_each(:calendars))))
+               AND id NOT IN (SELECT value FROM json_each(:running))
            ORDER BY id LIMIT 1""",
-        {"team": team, "calendars": json.dumps(list(calendars))},
+        {
+            "team": team,
+            "calendars": json.dumps(list(calendars)),
+            "running": json.dumps(list(running)),
+        },
     ).fetchone()
     if row is None:
         return None
@@ -145,6 +158,34 @@ def corrections(connection: sqlite3.Connection, job: int) -> dict[tuple[int, Key
         (job,),
     )
     return {(row[0], Key(EventId(row[1]), ICalUid(row[2]))): row[3] for row in cursor}
+
+
+def calendars_of(connection: sqlite3.Connection, job: int) -> dict[int, UserGuid]:
+    """Whose records a job holds."""
+    cursor = connection.execute(
+        "SELECT id, user_guid FROM calendars"
+        " WHERE id IN (SELECT calendar_id FROM bulk_items WHERE bulk_id = ?)",
+        (job,),
+    )
+    return {row[0]: UserGuid(row[1]) for row in cursor}
+
+
+def take_out(connection: sqlite3.Connection, job: int, but_of: Sequence[int]) -> None:
+    """Take records that Salesloft does not have yet out of a job, but those of some calendars: they wait again."""
+    scope = {"job": job, "calendars": json.dumps(list(but_of))}
+    connection.execute(
+        """UPDATE outbox SET in_flight = 0, attempted = max(attempted - 1, 0)
+           WHERE calendar_id NOT IN (SELECT value FROM json_each(:calendars)) AND EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.bulk_id = :job AND NOT i.loaded
+               AND i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
+        scope,
+    )
+    connection.execute(
+        """DELETE FROM bulk_items WHERE bulk_id = :job AND NOT loaded
+           AND calendar_id NOT IN (SELECT value FROM json_each(:calendars))""",
+        scope,
+    )
 
 
 def note_loaded(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

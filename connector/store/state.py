@@ -218,8 +218,10 @@ class State:
         """How many rows a bulk job could take now."""
         return await self._database.run(lambda c: bulk.bulkable(c, calendars, now))
 
-    async def bulk_job(self, team: str, calendars: Sequence[int]) -> bulk.LocalJob | None:
-        return await self._database.run(lambda c: bulk.job_of(c, team, calendars))
+    async def bulk_job(
+        self, team: str, calendars: Sequence[int], running: Sequence[int] = ()
+    ) -> bulk.LocalJob | None:
+        return await self._database.run(lambda c: bulk.job_of(c, team, calendars, running))
 
     async def open_bulk_job(
         self, team: str, calendars: Sequence[int], name: str, now: datetime, most: int

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -18,13 +18,14 @@ from typing import Protocol, TypeVar
 from uuid import uuid4
 
 from connector.domain.errors import RequestRefused, RetryLater, Stopping
+from connector.domain.mapping import calendar_id_of
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
 from connector.salesloft import MOST_RECORDS, BulkJob, BulkResult, TeamRefused
 from connector.store import State
-from connector.store.bulk import LocalJob, Refusal
+from connector.store.bulk import LocalJob, Refusal, calendars_of, take_out
 from connector.store.standing import changes_of_job
 from connector.sync.answers import ignored_because, with_time_above
 from connector.sync.fields import DROPPABLE, without
@@ -76,6 +77,10 @@ class TeamBulk:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.names: dict[str, int] = {}
+        self.may_send: Callable[[], Collection[int]] = self.names.values
+        """The calendars (rows) that are delivered at this moment: nothing of another one is put in a job."""
+        self.running: set[int] = set()
+        """The jobs that are under way in this process. Teams of one process share it: none takes another's job."""
         self.threshold = threshold
         self.dropped: frozenset[str] = frozenset()
         self.refused = False
@@ -97,13 +102,15 @@ class TeamBulk:
 
     async def unfinished(self) -> LocalJob | None:
         """A job that is not settled: of an earlier process, or the one that runs."""
-        return await self._state.bulk_job(self._team, sorted(self.names.values()))
+        return await self._state.bulk_job(
+            self._team, sorted(self.names.values()), sorted(self.running)
+        )
 
     async def open(self) -> LocalJob:
         """Put what waits into a new job."""
         job = await self._state.open_bulk_job(
             self._team,
-            sorted(self.names.values()),
+            sorted(self.may_send()),
             f"gcal-salesloft {uuid4()}",
             self._clock(),
             MOST_IN_JOB,
@@ -113,13 +120,28 @@ class TeamBulk:
 
     async def finish(self, job: LocalJob) -> Finished:
         """Bring a job to its end, from wherever it is. Raises CredentialsRefused where the key is refused."""
+        self.running.add(job.id)
+        try:
+            return await self._finish(job)
+        finally:
+            self.running.discard(job.id)
+
+    async def _finish(self, job: LocalJob) -> Finished:
         try:
             remote = await self._remote(job)
             if not job.ready:
                 await self._load(job, remote)
+                if await self._holds_what_may_not_go(job):
+                    _log.warning(
+                        "bulk_given_up",
+                        team=self._team,
+                        message="it holds changes of a user who is not served now; the others' go anew",
+                    )
+                    await self._persistently(partial(self._state.abandon_bulk_job, job.id))
+                    return Finished(0, 0)
                 await self._make_ready(job, remote)
             await self._wait(job, remote)
-            refused = await self._refused(remote)
+            refused = await self._refused(job, remote)
             ignored = await self._ignored(job, remote)
         except RequestRefused as refusal:
             return await self._abandon(job, refusal)
@@ -189,10 +211,35 @@ class TeamBulk:
 
     async def _load(self, job: LocalJob, remote: int) -> None:
         self._sent_without = self.dropped
-        while rows := await self._state.bulk_items(job.id, MOST_RECORDS):
-            bodies = [without(row.payload, self.dropped) for row in rows]
-            await self._persistently(partial(self._client.add_job_data, remote, bodies))
-            await self._persistently(partial(self._state.note_bulk_loaded, rows))
+        while await self._persistently(partial(self._load_some, job, remote)):
+            pass
+
+    async def _load_some(self, job: LocalJob, remote: int) -> bool:
+        """The next records; False if there are none left. Chosen anew by each attempt: users go meanwhile."""
+        may_send = sorted(self.may_send())
+        await self._state.run(lambda c: take_out(c, job.id, may_send))
+        rows = await self._state.bulk_items(job.id, MOST_RECORDS)
+        if not rows:
+            return False
+        await self._client.add_job_data(
+            remote, [without(row.payload, self.dropped) for row in rows]
+        )
+        await self._persistently(partial(self._state.note_bulk_loaded, rows))
+        return True
+
+    async def _holds_what_may_not_go(self, job: LocalJob) -> bool:
+        """Whether somebody's changes were loaded who was paused, left, or got another policy since."""
+        members = await self._persistently(
+            partial(self._state.run, lambda c: calendars_of(c, job.id))
+        )
+        return not set(members) <= set(self.may_send())
+
+    async def _names_in(self, job: LocalJob) -> dict[str, int]:
+        """Salesloft's calendar id → row in the state, also of users who are no longer served."""
+        members = await self._persistently(
+            partial(self._state.run, lambda c: calendars_of(c, job.id))
+        )
+        return {calendar_id_of(guid): calendar for calendar, guid in members.items()}
 
     async def _make_ready(self, job: LocalJob, remote: int) -> None:
         async def ready() -> None:
@@ -222,8 +269,9 @@ class TeamBulk:
         self.processed = seen.processed
         return seen.is_done
 
-    async def _refused(self, remote: int) -> Mapping[tuple[int, Key], Refusal]:
+    async def _refused(self, job: LocalJob, remote: int) -> Mapping[tuple[int, Key], Refusal]:
         """The records that Salesloft did not take, by key."""
+        names = await self._names_in(job)
         found: dict[tuple[int, Key], Refusal] = {}
         after: int | None = None
         while results := _further(
@@ -234,7 +282,7 @@ class TeamBulk:
         ):
             for result in results:
                 record = result.record
-                calendar = self.names.get(record.calendar_id)
+                calendar = names.get(record.calendar_id)
                 if calendar is not None and result.status == "error":
                     key = Key(EventId(record.id), ICalUid(record.i_cal_uid))
                     found[calendar, key] = self._judged(result)
@@ -258,6 +306,7 @@ class TeamBulk:
         Only corrections are read back, a point for a hundred results: what is new cannot be ignored.
         """
         sent = await self._state.bulk_corrections(job.id)
+        names = await self._names_in(job)
         found: dict[tuple[int, Key], tuple[datetime, bytes]] = {}
         after: int | None = None
         while sent and (
@@ -269,7 +318,7 @@ class TeamBulk:
             )
         ):
             for result in results:
-                calendar = self.names.get(result.record.calendar_id, 0)
+                calendar = names.get(result.record.calendar_id, 0)
                 key = Key(EventId(result.record.id), ICalUid(result.record.i_cal_uid))
                 payload = sent.get((calendar, key))
                 stored_at = ignored_because(payload, result.resource) if payload else None

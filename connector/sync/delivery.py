@@ -120,10 +120,17 @@ class TeamDelivery:
 
     def __post_init__(self) -> None:
         self._breaker = Breaker(self.clock)
+        if self.bulk is not None:
+            self.bulk.may_send = lambda: self.calendars
 
     def wake(self) -> None:
         """Something was committed, or an answer came."""
         self._changed.set()
+
+    def look_for_jobs(self) -> None:
+        """Users came whose changes may stand in a bulk job that another team began."""
+        self._bulk_resumed = False
+        self.wake()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Deliver until `stopping`; returns when what was sent by then is settled."""
@@ -186,7 +193,8 @@ class TeamDelivery:
             return
         job = None
         if not self._bulk_runs and not self._bulk_resumed:
-            self._bulk_resumed = True
+            # While another team's job runs, users of ours may be in it: it is looked again.
+            self._bulk_resumed = not self.bulk.running
             job = await self.bulk.unfinished()
         many = False
         if not self.bulk.refused:
@@ -390,6 +398,7 @@ class TeamDelivery:
         self._forbidden.add(row.calendar)
         if not isinstance(refused, TeamRefused) or refused.status == 401:
             return True
+        self._forbidden &= self.calendars  # who is no longer served says nothing of the team
         return len(self._forbidden) >= min(3, len(self.calendars))
 
     async def _shut(self, row: Row, refused: CredentialsRefused, cost: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -70,6 +70,8 @@ class RosterReport:
     found: tuple[Found, ...] = ()
     failed: bool = False
     refused: CredentialsRefused | None = None
+    reconnected: bool = False
+    """Somebody is served again because the files alone decide now."""
 
 
 class TeamRoster:
@@ -104,10 +106,14 @@ class TeamRoster:
     async def round(self) -> RosterReport:
         """One look-up and what follows from it. Never raises for what Salesloft answers; RetryLater for the state."""
         members = self._members()
-        await self._serve_unconfirmed(members)
+        reconnected = await self._serve_unconfirmed(members)
+        report = await self._round(members)
+        return replace(report, reconnected=reconnected)
+
+    async def _round(self, members: Sequence[Member]) -> RosterReport:
         confirmed = {member.guid: member for member in members if member.confirmed}
         if not self._may_look(confirmed):
-            return self._report(failed=self._failures > 0)
+            return self._report(failed=self._not_before is not None)
         try:
             return await self._look_up(confirmed)
         except RetryLater as later:
@@ -149,12 +155,15 @@ class TeamRoster:
         found = tuple(sorted(self._found.values(), key=lambda one: one.name))
         return RosterReport(tuple(transitions), found, failed, refused)
 
-    async def _serve_unconfirmed(self, members: Sequence[Member]) -> None:
-        """Where the files alone decide, what Salesloft said once no longer counts."""
+    async def _serve_unconfirmed(self, members: Sequence[Member]) -> bool:
+        """Where the files alone decide, what Salesloft said once no longer counts. True if that changed anything."""
         guids = [member.guid for member in members if not member.confirmed]
-        if guids:
-            for _, name in await self._state.run(lambda c: rows.reconnect(c, guids)):
-                _log.info("user_served_again", user=name, message="[roster] mode is files")
+        if not guids:
+            return False
+        again = await self._state.run(lambda c: rows.reconnect(c, guids))
+        for _, name in again:
+            _log.info("user_served_again", user=name, message="[roster] mode is files")
+        return bool(again)
 
     async def _look_up(self, confirmed: dict[UserGuid, Member]) -> RosterReport:
         now = self._clock()
