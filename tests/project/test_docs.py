@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 import connector
 from connector.cli import exits
 from connector.cli.commands import app
-from connector.domain.errors import ParkReason
+from connector.domain.errors import ConnectorError, ParkReason
 from connector.domain.policy import Rule
 from tests.project.files import ROOT, project_files, pyproject, table, text
 
@@ -77,6 +77,13 @@ def section(name: str, heading: str) -> str:
 @pytest.mark.parametrize("reason", ParkReason)
 def test_every_reason_to_park_a_user_has_its_paragraph(reason: ParkReason) -> None:
     assert len(section("docs/troubleshooting.md", f"### `{reason}`").split()) >= 10
+
+
+def test_every_kind_of_error_is_documented_and_no_other() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)`", section("docs/troubleshooting.md", "## Kinds of errors"), re.M
+    )
+    assert sorted(rows) == sorted(kind.__name__ for kind in ConnectorError.__subclasses__())
 
 
 @pytest.mark.parametrize("rule", Rule)
