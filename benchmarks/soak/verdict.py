@@ -13,7 +13,10 @@ LONG_ENOUGH_MINUTES = 10.0
 """In less time, caches that fill look like a leak: memory is measured and not judged."""
 MORE_DESCRIPTORS = 8
 """Connections come and go: so many more than in the first half are no leak."""
+MOST_THREADS = 16 + 6 + 8
+"""Google's tokens, the loop's own pool, and one each of what has a thread of its own; pools fill as they are needed."""
 EXPECTED_ERRORS = {
+    "booking_failed",  # random edits also remove booked events: a later move finds none, and says so
     "dead_letter": "events were refused on purpose",
     "user_misconfigured": "files were broken on purpose",
 }
@@ -83,8 +86,8 @@ def _resources(outcome: Outcome) -> list[Judgement]:
             f"{lowest} to {most[1]} in the second half, up to {most[0]} in the first",
         ),
         Judgement(
-            "threads are flat",
-            max(one.threads for one in second) <= max(one.threads for one in first) + 1,
+            "threads stay within their pools",
+            max(one.threads for one in second) <= MOST_THREADS,
             f"{min(one.threads for one in during)} to {max(one.threads for one in during)}",
         ),
         Judgement(
