@@ -16,7 +16,7 @@ MORE_DESCRIPTORS = 8
 MOST_THREADS = 16 + 6 + 8
 """Google's tokens, the loop's own pool, and one each of what has a thread of its own; pools fill as they are needed."""
 EXPECTED_ERRORS = {
-    "booking_failed",  # random edits also remove booked events: a later move finds none, and says so
+    "booking_failed": "random edits also remove booked events: a later move finds none",
     "dead_letter": "events were refused on purpose",
     "user_misconfigured": "files were broken on purpose",
 }
