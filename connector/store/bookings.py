@@ -78,6 +78,17 @@ def save_booking(connection: sqlite3.Connection, row: Booking) -> None:
     )
 
 
+def purge_bookings(connection: sqlite3.Connection, calendar: int, before: datetime) -> None:
+    """Forget meetings that were done with and ended before then.
+
+    Failed ones stay: Salesloft may still list them as pending, and a forgotten one would be tried anew.
+    """
+    connection.execute(
+        "DELETE FROM bookings WHERE calendar_id = ? AND state IN ('booked', 'cancelled') AND end_ms < ?",
+        (calendar, to_millis(before)),
+    )
+
+
 def cursor_of(connection: sqlite3.Connection, team: str) -> datetime | None:
     """The last update that a team's walk has dealt with."""
     row = connection.execute(

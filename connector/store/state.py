@@ -16,6 +16,7 @@ from connector.domain.plan import Key, Known
 from connector.store import bulk, calendars, journal, outbox, rows
 from connector.store import dead_letters as refused_rows
 from connector.store import held as held_rows
+from connector.store.bookings import purge_bookings
 from connector.store.calendars import CalendarState as CalendarState
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.database import Database
@@ -373,7 +374,7 @@ class State:
         await self._database.run(lambda c: journal.purge(c, now))
 
     async def purge(self, calendar: int, before: datetime) -> None:
-        """Forget occurrences that ended long before the window; nothing is ever sent for these again."""
+        """Forget occurrences and bookings that ended long before the window; nothing is sent for these again."""
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -382,6 +383,7 @@ class State:
                            AND b.event_id = occurrences.event_id AND b.ical_uid = occurrences.ical_uid)""",
                 {"calendar": calendar, "before": to_millis(before)},
             )
+            purge_bookings(connection, calendar, before)
 
         await self._database.run(write)
 

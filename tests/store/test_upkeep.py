@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import sqlite3
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from connector.domain.mapping import to_millis
 from connector.store import State, open_database
+from connector.store.bookings import Booking, save_booking
 from connector.store.journal import KEPT_FOR
 from connector.store.upkeep import KEPT_FREE_PAGES, STEP_ROWS, reclaim_step
 from connector.sync.upkeep import keep_small
@@ -77,3 +79,22 @@ def test_an_older_file_is_left_as_it_is(path: Path) -> None:
 def test_a_new_state_can_give_pages_back(path: Path) -> None:
     open_database(path).close()
     assert pragma(path, "auto_vacuum") == 2
+
+
+async def test_bookings_that_are_done_with_are_forgotten_and_failed_ones_kept(path: Path) -> None:
+    state = State(open_database(path))
+    await state.run(lambda c: add_calendar(c, 1))
+    old, young = NOW - timedelta(days=91), NOW - timedelta(days=89)
+    for name, kept_as, end in (
+        ("old", "booked", old),
+        ("old-cancelled", "cancelled", old),
+        ("old-failed", "failed", old),
+        ("old-moving", "moving", old),
+        ("young", "booked", young),
+    ):
+        row = Booking(1, name, f"event-{name}", kept_as, NOW, start=end, end=end)
+        await state.run(partial(save_booking, row=row))
+    await state.purge(1, NOW - timedelta(days=90))
+    left = await state.run(lambda c: c.execute("SELECT meeting_id FROM bookings").fetchall())
+    state.close()
+    assert {row[0] for row in left} == {"old-failed", "old-moving", "young"}
