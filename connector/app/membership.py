@@ -7,7 +7,6 @@ process (`pause`, `resume`, `resync`, `offboard`), which reaches this one throug
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
 from connector.app.parts import Parts, Team, team_of
@@ -18,6 +17,7 @@ from connector.engines.rounds import Step
 from connector.observe.log import get_logger
 from connector.settings.model import UserSettings
 from connector.store import CalendarState, leaving
+from connector.store.connection import Connection as StateConnection
 
 _log = get_logger(__name__)
 
@@ -136,6 +136,6 @@ class Membership:
             self._engine.hasten(calendar.id)
 
 
-def _data_version(connection: sqlite3.Connection) -> int:
+def _data_version(connection: StateConnection) -> int:
     """Changes when another connection has committed something."""
     return int(connection.execute("PRAGMA data_version").fetchone()[0])

@@ -276,7 +276,7 @@ def distrust(connection: sqlite3.Connection) -> tuple[int, int]:
     connection.execute("DELETE FROM held")
     # What was refused is sent, and refused, once more; what a human discarded stays discarded.
     letters = connection.execute("DELETE FROM dead_letters WHERE NOT discarded").rowcount
-    connection.execute("UPDATE calendars SET sync_token = NULL, compared = 0")
+    connection.execute("UPDATE calendars SET sync_token = NULL, compared = FALSE")
     return dropped, letters
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from connector.observe.log import get_logger
 from connector.store import State
+from connector.store.connection import Connection as StateConnection
 from connector.store.upkeep import checkpoint, purge_journal_step, reclaim_step
 
 _log = get_logger(__name__)
@@ -30,7 +31,7 @@ async def keep_small(state: State, path: Path, now: datetime, stopping: asyncio.
 
 
 async def _repeat(
-    state: State, step: Callable[[sqlite3.Connection], bool], stopping: asyncio.Event
+    state: State, step: Callable[[StateConnection], bool], stopping: asyncio.Event
 ) -> int:
     for done in range(1, MOST_STEPS + 1):
         if stopping.is_set() or not await state.run(step):
