@@ -59,7 +59,7 @@ def state_migrate(
         str, typer.Option("--to", metavar="URL", help="postgresql://… of an empty database.")
     ],
 ) -> None:
-    """Move a SQLite state to PostgreSQL, row by row and compared. Stop the daemon first; an interrupted move goes on."""
+    """Move a SQLite state to PostgreSQL, every row compared. Stop the daemon first; an interrupted move goes on."""
     from connector.cli import state as command
 
     exit_with(lambda: command.migrate(config, to))

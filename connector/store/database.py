@@ -16,7 +16,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -24,19 +24,15 @@ from urllib.parse import quote
 
 from connector.domain.errors import ConnectorError, RetryLater, StateUnusable
 from connector.store import migrations
-from connector.store.connection import Connection, Cursor, Parameters
+from connector.store.connection import Connection
 
 T = TypeVar("T")
 _GROUP = 64
 _BUSY_MS = 5000
 
 
-class Owned(Protocol):
+class Owned(Connection, Protocol):
     """A connection that a `Database` owns: it begins, commits and closes."""
-
-    def execute(self, sql: str, parameters: Parameters = ..., /) -> Cursor: ...
-
-    def executemany(self, sql: str, parameters: Iterable[Parameters], /) -> Cursor: ...
 
     def close(self) -> None: ...
 

@@ -58,12 +58,12 @@ class Server:
 
 
 _held: dict[Server, PostgresConnection] = {}
-"""The connections of the states that this process holds."""
+"""The connections that hold a state, until it is opened on them: who opens it then is a command like any other."""
 
 
 def open_server(server: Server) -> Database:
     """Open the state for writing, make or migrate it. StateUnusable of anything unfit, which is left as it is."""
-    holding = _held.get(server)
+    holding = _held.pop(server, None)
     connection = holding or PostgresConnection(server.url)
     try:
         with reaching(server):
@@ -145,7 +145,7 @@ def lock_server(server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        del _held[server]
+        _held.pop(server, None)
         connection.close()
 
 
