@@ -103,6 +103,8 @@ class Database:
                 self._connection.execute("ROLLBACK")
             failure = self._dialect.failure(self._name, error)
             outcomes = [(job, None, failure) for job in jobs]
+        except ConnectorError as error:  # the connection could not be made again
+            outcomes = [(job, None, error) for job in jobs]
         for job, result, failed in outcomes:
             job.settle(result, failed)
 

@@ -138,9 +138,15 @@ def copy_rows(source: Connection, target: Connection, table: Table) -> int:
 @contextlib.contextmanager
 def lock_server(server: Server) -> Iterator[None]:
     """Hold the state for this process. Any death frees it; a second process is told who holds it."""
-    connection = PostgresConnection(server.url, prepare=lambda raw: _hold(raw, server))
+    held = False
+
+    def prepare(raw: Raw) -> None:
+        _hold(raw, server, again=held)
+
+    connection = PostgresConnection(server.url, prepare=prepare)
     with reaching(server):
         _ = connection.raw
+    held = True
     _held[server] = connection
     try:
         yield
@@ -227,17 +233,18 @@ def reaching(server: Server) -> Iterator[None]:
         ) from None
 
 
-def _hold(raw: Raw, server: Server) -> None:
+def _hold(raw: Raw, server: Server, *, again: bool) -> None:
+    """Take the lock. Whoever held it `again` waits for it: the server may not have noticed yet that we were cut off."""
     raw.execute(
         "SELECT set_config('application_name', %s, false)",
         (f"gcal-salesloft {socket.gethostname()[:30]} process {os.getpid()}",),
     )
     [got] = raw.execute(f"SELECT pg_try_advisory_lock({_OURS}, {_HOLDER})").fetchone() or (False,)
     if not got:
-        raise StateUnusable(
-            f"state {server}: already in use by {_holder(raw) or 'another gcal-salesloft'};"
-            " stop that one first (one process on one state)"
-        )
+        found = f"state {server}: already in use by {_holder(raw) or 'another gcal-salesloft'}"
+        if again:
+            raise RetryLater(f"{found}; this one lost its connection, and waits until it is free")
+        raise StateUnusable(f"{found}; stop that one first (one process on one state)")
 
 
 def _holder(raw: Raw) -> str:
