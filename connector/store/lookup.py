@@ -89,7 +89,8 @@ def set_aside(connection: Connection, calendar: int, event_id: str) -> str | Non
 def _waiting(connection: Connection, calendar: int, key: Key) -> Waiting | None:
     row = connection.execute(
         """SELECT b.queued_ms, b.attempts, b.next_attempt_ms, b.last_error, b.in_flight, b.held_id, b.after_uid,
-                  (SELECT coalesce(CAST(j.remote_id AS TEXT), j.name) FROM bulk_items i JOIN bulk_jobs j ON j.id = i.bulk_id
+                  (SELECT coalesce(CAST(j.remote_id AS TEXT), j.name)
+                   FROM bulk_items i JOIN bulk_jobs j ON j.id = i.bulk_id
                    WHERE i.calendar_id = b.calendar_id AND i.event_id = b.event_id AND i.ical_uid = b.ical_uid)
            FROM outbox b WHERE b.calendar_id = ? AND b.event_id = ? AND b.ical_uid = ?""",
         (calendar, key.event_id, key.ical_uid),
