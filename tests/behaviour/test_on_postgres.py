@@ -145,16 +145,16 @@ async def test_a_state_moves_to_the_server_and_the_daemon_goes_on(office: Office
 
 
 async def test_a_server_that_is_away_is_said_in_one_line(office: Office) -> None:
-    office.state_url = "postgresql://me:hunter2@127.0.0.1:1/calendar"
+    office.state_url = "postgresql://me:hunter2@localhost:1/calendar"
     for name in office.sellers:
         office.configure(name)
     for words in (("run",), ("status",), ("run", "--once"), ("pause", "--user", "jim")):
         code, out, err = await process(office, *words)
         assert code == 1, words
-        assert "postgresql://127.0.0.1:1/calendar" in err
+        assert "postgresql://localhost:1/calendar" in err
         assert "hunter2" not in out + err
         assert "Traceback" not in err
     code, out, err = await process(office, "doctor")
     assert code == 1
-    assert "postgresql://127.0.0.1:1/calendar" in out
+    assert "postgresql://localhost:1/calendar" in out
     assert "hunter2" not in out + err

@@ -162,9 +162,9 @@ def test_a_newer_schema_is_left_alone(server: Server) -> None:
 
 
 def test_an_absent_server_is_named_without_its_password() -> None:
-    server = Server("postgresql://me:hunter2@127.0.0.1:1/calendar")
+    server = Server("postgresql://me:hunter2@localhost:1/calendar")
     with pytest.raises(
-        StateUnusable, match=r"postgresql://127\.0\.0\.1:1/calendar: .*check that"
+        StateUnusable, match=r"postgresql://localhost:1/calendar: .*check that"
     ) as told:
         open_database(server)
     assert "hunter2" not in str(told.value) + repr(server) + str(server)

@@ -468,8 +468,8 @@ async def test_damage_is_found(office: Office) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("postgresql://user:secret@127.0.0.1:1/db", "postgresql://127.0.0.1:1/db: "),
-        ("mysql://user:secret@127.0.0.1/db", "moves a SQLite state to --to postgresql://"),
+        ("postgresql://user:secret@localhost:1/db", "postgresql://localhost:1/db: "),
+        ("mysql://user:secret@localhost/db", "moves a SQLite state to --to postgresql://"),
         ("state.db", "nothing was changed"),
     ],
 )
