@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -18,6 +19,8 @@ from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from connector.app import Summary, run_once
 from connector.settings.files import load_settings
 from connector.simulator.google import Calendar, GoogleWorld, make_google_app
@@ -25,11 +28,18 @@ from connector.simulator.google.quota import Quota
 from connector.simulator.google.truth import Occurrence
 from connector.simulator.processes import serve
 from connector.simulator.salesloft import SalesloftWorld, StoredEvent, make_salesloft_app
+from connector.store import Server, StatePlace
+from tests.postgres import postgres_server
 
 KEY = "simulated-key"
 NEVER_SENT = frozenset({"workingLocation", "birthday"})
 BUSY_TYPES = frozenset({"outOfOffice", "focusTime", "fromGmail"})
 KNOWN_TYPES = NEVER_SENT | BUSY_TYPES | {"default"}
+
+
+def _state_url() -> str:
+    """`GCAL_TEST_STATE=postgresql` runs everything that has an office on a PostgreSQL server."""
+    return postgres_server().database() if os.environ.get("GCAL_TEST_STATE") == "postgresql" else ""
 
 
 @dataclass
@@ -50,6 +60,8 @@ class Office:
     points_per_minute: int = 100_000
     past_days: int = 30
     future_days: int = 90
+    state_url: str = field(default_factory=_state_url)
+    """Of a PostgreSQL server; empty: a SQLite file."""
 
     @property
     def config(self) -> Path:
@@ -57,7 +69,15 @@ class Office:
 
     @property
     def state(self) -> Path:
+        """SQLite's file; who looks into it is about SQLite."""
+        if self.state_url:
+            pytest.skip("looks into SQLite's file")
         return self.directory / "state.db"
+
+    @property
+    def place(self) -> StatePlace:
+        """Where the state is, as `connector.store` opens it."""
+        return Server(self.state_url) if self.state_url else self.state
 
     def hire(self, name: str, time_zone: str = "America/New_York", **config: str) -> Calendar:
         """A new seller `<name>@example.com` with a calendar, a Salesloft user and a configuration file."""
@@ -73,7 +93,7 @@ class Office:
         users.mkdir(parents=True, exist_ok=True)
         _secret(self.config / "salesloft.key", KEY)
         (self.config / "connector.toml").write_text(
-            f'[state]\nurl = "sqlite:///{self.state}"\n'
+            f'[state]\nurl = "{self.state_url or f"sqlite:///{self.state}"}"\n'
             f'[salesloft]\napi_key_file = "salesloft.key"\napi_url = "{self.salesloft_url}"\n'
             f"points_per_minute = {self.points_per_minute}\n"
             f"[bookings]\nenabled = {str(self.bookings).lower()}\n"

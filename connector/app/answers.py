@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import connector
 from connector import google, salesloft
 from connector.app.borrowed import borrowed_clients
-from connector.app.parts import Clock, now, seller_of, state_file, team_of
+from connector.app.parts import Clock, now, seller_of, state_place, team_of
 from connector.domain.errors import RetryLater, StateUnusable
 from connector.settings.model import Settings, UserSettings
-from connector.store import State, open_database, open_reader
+from connector.store import State, StatePlace, open_database, open_reader
 from connector.sync.explain import explain
 from connector.sync.explanation import Explanation
 
@@ -31,7 +30,7 @@ async def explain_event(
 
     `waits` is told, once, if those points have to be waited for.
     """
-    path = state_file(settings)
+    path = state_place(settings)
     async with AsyncExitStack() as stack:
         state = State(open_reader(path))
         stack.callback(state.close)
@@ -70,7 +69,7 @@ async def explain_event(
 
 @asynccontextmanager
 async def _borrowed(
-    user: UserSettings, path: Path, waits: Callable[[str], None]
+    user: UserSettings, path: StatePlace, waits: Callable[[str], None]
 ) -> AsyncIterator[salesloft.SalesloftClient]:
     """A client that spends what the daemon lends: what is spent counts, so the state is opened for that."""
     loans = State(open_database(path))

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from pathlib import Path
 
 from connector import salesloft
 from connector.app.parts import now
 from connector.salesloft import TeamBudget
 from connector.settings.model import UserSettings
-from connector.store import State, is_locked
+from connector.store import State, StatePlace, is_locked
 from connector.sync.sharing import MINUTE, borrowed_name, borrowing
 
 
@@ -19,7 +18,7 @@ from connector.sync.sharing import MINUTE, borrowed_name, borrowing
 async def borrowed_clients(
     teams: Mapping[str, Sequence[UserSettings]],
     state: State,
-    path: Path,
+    path: StatePlace,
     *,
     waits: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[dict[str, salesloft.SalesloftClient]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from connector.app.membership import Membership
 from connector.app.observability import Observability, observability
 from connector.app.opening import open_for
-from connector.app.parts import Parts, Team, assemble, state_file, team_of
+from connector.app.parts import Parts, Team, assemble, state_place, team_of
 from connector.app.reload import Reloading, on_hangup
 from connector.app.roster import Rosters, connections_of, purge_gone
 from connector.app.standing import Served
@@ -41,7 +41,7 @@ async def run_daemon(
     settings: Settings, stopping: asyncio.Event, config: Path | None = None
 ) -> int:
     """Poll and deliver until `stopping`; 0. Changes of the files at `config` take effect meanwhile."""
-    path = state_file(settings)
+    path = state_place(settings)
     with lock_state(path):
         async with observability(settings, path, stopping) as shown:
             database, looked_up = await open_for(
@@ -221,7 +221,7 @@ class Service:
     async def _keep_up(self) -> None:
         """Keep the state small; forget who left long ago."""
         clock, state = self.parts.clock, self.parts.state
-        await keep_small(state, state_file(self.settings), clock(), self._stopping)
+        await keep_small(state, state_place(self.settings), clock(), self._stopping)
         users: dict[UserName, UserSettings] = {
             name: served.settings for name, served in self.parts.served.items()
         }

@@ -22,7 +22,7 @@ import aiohttp
 
 import connector
 from connector import google, salesloft
-from connector.app.parts import Clock, now, state_file, team_of
+from connector.app.parts import Clock, now, state_place, team_of
 from connector.domain.errors import (
     ConfigurationInvalid,
     ConfigurationMistake,
@@ -32,11 +32,19 @@ from connector.domain.errors import (
 from connector.domain.model import UserGuid
 from connector.salesloft.headers import RateHeaders
 from connector.settings.model import Settings, UserSettings
+from connector.store import Server, StatePlace
 from connector.store.inspection import inspect_state
+from connector.store.server import inspect_server
 from connector.sync.checks import Check, Verdict, failed, ok
 from connector.sync.checks import google as of_google
 from connector.sync.checks import salesloft as of_salesloft
-from connector.sync.checks.process import PROCESS, judge_clock, judge_share, judge_state
+from connector.sync.checks.process import (
+    PROCESS,
+    judge_clock,
+    judge_server,
+    judge_share,
+    judge_state,
+)
 
 PATIENCE_SECONDS = 20.0
 """For one check; what takes longer is named and given up."""
@@ -197,9 +205,9 @@ async def _process(
     if not mistakes:
         checks.append(ok(PROCESS, "configuration", f"{len(settings.users)} users, no mistake"))
     try:
-        path = state_file(settings)
+        path = state_place(settings)
         async with asyncio.timeout(patience * 3):
-            checks += judge_state(path, await asyncio.to_thread(inspect_state, path))
+            checks += await asyncio.to_thread(_seen, path)
     except ConfigurationInvalid as invalid:
         checks += check_mistakes(invalid.mistakes)
     except TimeoutError:
@@ -210,6 +218,12 @@ async def _process(
     checks += [share] if share else []
     report.checks += checks
     return checks
+
+
+def _seen(place: StatePlace) -> list[Check]:
+    if isinstance(place, Server):
+        return judge_server(place, inspect_server(place))
+    return judge_state(place, inspect_state(place))
 
 
 def _instances(config: Path) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from connector.app.one_shot import run_once
-from connector.app.parts import Clock, Parts, assemble, now, state_file
+from connector.app.parts import Clock, Parts, assemble, now, state_place
 from connector.domain.erasure import Erased, normalised, stands_in
 from connector.domain.errors import (
     CredentialsRefused,
@@ -24,8 +23,9 @@ from connector.domain.policy import Disclosure, classify
 from connector.domain.window import window_at
 from connector.engines.local import Calendar
 from connector.settings.model import Settings
-from connector.store import CalendarState, State, is_locked, open_copy, open_database
-from connector.store.erasures import Cleaned, checkpoint, erase
+from connector.store import CalendarState, State, StatePlace, is_locked, open_copy, open_database
+from connector.store.erasures import Cleaned, erase
+from connector.store.place import empty_log
 from connector.sync.reading import zone_named
 from connector.sync.summary import Summary
 
@@ -98,15 +98,15 @@ async def erase_person(
     clock: Clock = now,
 ) -> Erasure:
     """Erase one address for ever. Repeatable: what is done already is only reported again."""
-    path = state_file(settings)
+    path = state_place(settings)
     cleaned = await _mark(path, email, clock(), dry_run=dry_run)
     summary, by_daemon, emptied = None, False, True
     if not dry_run:
-        emptied = checkpoint(path)
+        emptied = empty_log(path)
         summary = await _round(settings, path, stopping, clock)
         by_daemon = summary is None
         if summary is not None:
-            emptied = checkpoint(path)
+            emptied = empty_log(path)
     users = await _look(settings, path, email, clock) if not stopping.is_set() else ()
     wanted = normalised(email)
     return Erasure(
@@ -126,7 +126,7 @@ async def erase_person(
     )
 
 
-async def _mark(path: Path, email: str, at: datetime, *, dry_run: bool) -> Cleaned:
+async def _mark(path: StatePlace, email: str, at: datetime, *, dry_run: bool) -> Cleaned:
     state = State(open_copy(path) if dry_run else open_database(path))
     try:
         return await state.run(lambda c: erase(c, email, at))
@@ -135,7 +135,7 @@ async def _mark(path: Path, email: str, at: datetime, *, dry_run: bool) -> Clean
 
 
 async def _round(
-    settings: Settings, path: Path, stopping: asyncio.Event, clock: Clock
+    settings: Settings, path: StatePlace, stopping: asyncio.Event, clock: Clock
 ) -> Summary | None:
     """Read and send everything, as `run --once` does; None if a daemon holds the state and does it."""
     if is_locked(path):
@@ -148,7 +148,9 @@ async def _round(
         raise
 
 
-async def _look(settings: Settings, path: Path, email: str, clock: Clock) -> tuple[AtUser, ...]:
+async def _look(
+    settings: Settings, path: StatePlace, email: str, clock: Clock
+) -> tuple[AtUser, ...]:
     """List every calendar's window once, on a copy of the state: nothing is stored and no token used."""
     async with assemble(settings, open_copy(path), clock) as parts:
         gate = asyncio.Semaphore(_READINGS_AT_ONCE)

@@ -7,7 +7,6 @@ process (`pause`, `resume`, `resync`, `offboard`), which reaches this one throug
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping
 
 from connector.app.parts import Parts, Team, team_of
@@ -18,6 +17,7 @@ from connector.engines.rounds import Step
 from connector.observe.log import get_logger
 from connector.settings.model import UserSettings
 from connector.store import CalendarState, leaving
+from connector.store.place import decisions
 
 _log = get_logger(__name__)
 
@@ -95,7 +95,7 @@ class Membership:
 
     async def look(self) -> None:
         """Do what other processes decided, if any of them wrote to the state since the last look."""
-        version = await self._parts.state.run(_data_version)
+        version = await self._parts.state.run(decisions)
         if version != self._version:
             self._version = version
             await self.obey()
@@ -134,8 +134,3 @@ class Membership:
             return
         if row.resync_is_due or not self._engine.is_in_line(calendar):
             self._engine.hasten(calendar.id)
-
-
-def _data_version(connection: sqlite3.Connection) -> int:
-    """Changes when another connection has committed something."""
-    return int(connection.execute("PRAGMA data_version").fetchone()[0])

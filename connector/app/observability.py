@@ -41,7 +41,7 @@ from connector.observe.snapshot import Snapshot
 from connector.observe.web import Explain, Site, make_app
 from connector.settings.model import Settings
 from connector.settings.values import split_listen
-from connector.store import Database, open_reader
+from connector.store import Database, StatePlace, open_reader
 from connector.store.standing import standing
 
 _log = get_logger(__name__)
@@ -70,7 +70,7 @@ class Observability:
 class Listener(Observability):
     """The same where a listener is open."""
 
-    def __init__(self, site: Site, path: Path, clock: Clock, *, names: bool) -> None:
+    def __init__(self, site: Site, path: StatePlace, clock: Clock, *, names: bool) -> None:
         self.observer = site.metrics
         self._site = site
         self._clock = clock
@@ -114,7 +114,7 @@ class Listener(Observability):
 class _Reader:
     """A connection of its own, so that looking never waits for writing, nor writing for looking."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: StatePlace) -> None:
         self._path = path
         self._database: Database | None = None
 
@@ -131,7 +131,7 @@ class _Reader:
 @contextlib.asynccontextmanager
 async def observability(
     settings: Settings,
-    path: Path,
+    path: StatePlace,
     stopping: asyncio.Event,
     clock: Clock = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Observability]:

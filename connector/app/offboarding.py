@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 
-from connector.app.parts import Clock, assemble, now, state_file, team_of
+from connector.app.parts import Clock, assemble, now, state_place, team_of
 from connector.domain.errors import StateUnusable
 from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserGuid, UserName
@@ -17,6 +16,7 @@ from connector.settings.model import Settings, UserSettings
 from connector.store import (
     CalendarState,
     State,
+    StatePlace,
     is_locked,
     lock_state,
     open_copy,
@@ -75,7 +75,7 @@ async def offboard(
     clock: Clock = now,
 ) -> Offboarding | None:
     """Let a user leave, by name or GUID; None if neither the files nor the state know them. Repeatable."""
-    path = state_file(settings)
+    path = state_place(settings)
     state = State(open_copy(path) if dry_run else open_database(path))
     try:
         leaver = find_leaver(settings, await state.calendars(), who)
@@ -119,7 +119,7 @@ def find_leaver(settings: Settings, calendars: Sequence[CalendarState], who: str
 
 async def _deliver(
     settings: Settings,
-    path: Path,
+    path: StatePlace,
     leaver: Leaver,
     left: Farewell,
     stopping: asyncio.Event,
@@ -146,7 +146,7 @@ async def _deliver(
 
 async def _drain(
     settings: Settings,
-    path: Path,
+    path: StatePlace,
     leaver: Leaver,
     left: Farewell,
     stopping: asyncio.Event,
@@ -164,7 +164,7 @@ async def _drain(
     return str(refusal) if refusal is not None else None
 
 
-async def _as_it_is(path: Path, calendar: int) -> Farewell:
+async def _as_it_is(path: StatePlace, calendar: int) -> Farewell:
     state = State(open_database(path))
     try:
         return await state.run(lambda c: farewell(c, calendar))

@@ -11,7 +11,7 @@ from functools import partial
 
 from connector.app.bookings import rounds
 from connector.app.opening import open_for
-from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
+from connector.app.parts import Clock, Parts, assemble, now, state_place, team_of
 from connector.app.roster import LookedUp, connections_of
 from connector.domain.errors import (
     CredentialsRefused,
@@ -50,7 +50,7 @@ async def run_once(
     progress: Callable[[Progress], None] | None = None,
 ) -> Summary:
     """One full (`full`) or incremental reading of every calendar, everything delivered; `progress` is told how far."""
-    path = state_file(settings)
+    path = state_place(settings)
     with lock_state(path):
         database, looked_up = await open_for(settings, open_database(path), stopping, clock)
         async with assemble(looked_up.settings, database, clock) as parts:
@@ -82,7 +82,7 @@ async def run_dry(
 
     `show` gets the user's name, the JSON body and the rule that decided. Nothing is written anywhere.
     """
-    path = state_file(settings)
+    path = state_place(settings)
     beside = is_locked(path)
     database, looked_up = await open_for(settings, open_copy(path), stopping, now)
     async with assemble(looked_up.settings, database) as parts:

@@ -16,18 +16,14 @@ import aiohttp
 import connector
 from connector import google, salesloft
 from connector.app.bookings import booker_of
-from connector.domain.errors import (
-    ConfigurationInvalid,
-    ConfigurationMistake,
-    RetryLater,
-)
+from connector.domain.errors import RetryLater
 from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
 from connector.settings.model import Settings, UserSettings
-from connector.store import CalendarState, Database, State
+from connector.store import CalendarState, Database, Server, State, StatePlace
 from connector.store.commit import Hold
 from connector.sync.bookings import Booker, TeamBookings
 from connector.sync.bulk import TeamBulk
@@ -299,20 +295,11 @@ class Parts:
         return limiter
 
 
-def state_file(settings: Settings) -> Path:
-    """The SQLite file that the settings name."""
+def state_place(settings: Settings) -> StatePlace:
+    """The SQLite file, or the PostgreSQL server's database, that the settings name."""
     url = settings.process.state_url
-    if not url.startswith("sqlite:///"):
-        raise ConfigurationInvalid(
-            (
-                ConfigurationMistake(
-                    Path("connector.toml"),
-                    "state.url",
-                    "a postgresql:// address",
-                    "sqlite:////path/to/state.db (PostgreSQL is not supported yet)",
-                ),
-            )
-        )
+    if url.startswith("postgresql://"):
+        return Server(url)
     return Path(url.removeprefix("sqlite:///"))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connector.app.parts import Clock, Parts, assemble, now, state_file, team_of
+from connector.app.parts import Clock, Parts, assemble, now, state_place, team_of
 from connector.domain.errors import CredentialsRefused, UserParked
 from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone
 from connector.engines.local import Calendar
@@ -80,7 +80,7 @@ async def make_plan(settings: Settings, clock: Clock = now) -> Plan:
     Tokens are not used up by being used (google-calendar.md 2.4), so the daemon's next reading finds the same. Costs
     requests to Google and no points: Salesloft is not asked anything.
     """
-    async with assemble(settings, open_copy(state_file(settings)), clock) as parts:
+    async with assemble(settings, open_copy(state_place(settings)), clock) as parts:
         counting = [_counting(calendar) for calendar in parts.calendars]
         cycle = CalendarCycle(parts.state, lambda _: NotAsked(), clock)
         before = await parts.state.run(lambda c: planned_rows(c, parts.ids, clock()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
-from connector.app.parts import Clock, now, state_file
+from connector.app.parts import Clock, now, state_place
 from connector.domain.model import UserName
 from connector.domain.policy import PolicyRules
 from connector.settings.model import Settings
@@ -43,7 +43,7 @@ async def simulate_policy(
 ) -> Simulated:
     """Judge each user's window by today's rules and by the other ones. Nothing is written, Salesloft is not asked."""
     async with AsyncExitStack() as stack:
-        state = State(open_copy(state_file(settings)))
+        state = State(open_copy(state_place(settings)))
         stack.callback(state.close)
         asked = await stack.enter_async_context(asking(settings))
         rows = {row.user_guid: row for row in await state.calendars()}

@@ -18,14 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import connector
-from connector.app.parts import state_file, team_of
+from connector.app.parts import state_place, team_of
 from connector.domain.errors import StateUnusable
 from connector.observe.scrub import Scrubber, hashed
 from connector.settings.model import Settings, UserSettings
-from connector.store import Database, open_reader
+from connector.store import Database, Server, StatePlace, open_reader
 from connector.store.backup import row_counts
+from connector.store.connection import Connection as StateConnection
 from connector.store.inspection import inspect_state
-from connector.store.integrity import check_state
+from connector.store.integrity import checks_of
+from connector.store.server import inspect_server
 from connector.store.support import SupportView, support_view
 
 MOST_LOG_BYTES = 5_000_000
@@ -46,7 +48,7 @@ def pseudonym(user_guid: str) -> str:
 
 async def bundle_files(settings: Settings, log: Path | None = None) -> dict[str, str]:
     """Name → text of every file of the archive, but for the manifest."""
-    path = state_file(settings)
+    path = state_place(settings)
     database, view, state = None, None, dict[str, Any]()
     try:
         database = open_reader(path)
@@ -106,19 +108,19 @@ def write_bundle(files: Mapping[str, str], target: Path, now: datetime) -> None:
 
 
 async def _state(database: Database) -> tuple[SupportView, dict[str, Any]]:
-    def read(connection: sqlite3.Connection) -> tuple[SupportView, dict[str, Any]]:
+    def read(connection: StateConnection) -> tuple[SupportView, dict[str, Any]]:
         schema = connection.execute("SELECT version_num FROM alembic_version").fetchone()
         told = {
             "schema": schema[0] if schema else None,
             "rows": row_counts(connection),
-            "checks": [asdict(check) for check in check_state(connection)],
+            "checks": [asdict(check) for check in checks_of(connection)],
         }
         return support_view(connection), told
 
     return await database.run(read)
 
 
-def _known(settings: Settings, view: SupportView | None, path: Path) -> dict[str, str]:
+def _known(settings: Settings, view: SupportView | None, path: StatePlace) -> dict[str, str]:
     """Every name of this installation that a text may hold."""
     known: dict[str, str] = {}
     for user in settings.users:
@@ -138,7 +140,8 @@ def _known(settings: Settings, view: SupportView | None, path: Path) -> dict[str
     for row in view.calendars if view is not None else ():
         known[row["user_guid"]] = known[row["name"]] = pseudonym(row["user_guid"])
     known[str(path)] = "<state>"
-    known[str(path.parent)] = "<folder>"
+    if not isinstance(path, Server):
+        known[str(path.parent)] = "<folder>"
     for ours in (
         "true",
         "false",
@@ -216,7 +219,15 @@ def _default_or_other(url: str, default: str) -> str:
     return "default" if url == default else f"<{url.partition(':')[0]} host>"
 
 
-def _file(path: Path, scrub: Scrubber) -> dict[str, Any]:
+def _file(path: StatePlace, scrub: Scrubber) -> dict[str, Any]:
+    if isinstance(path, Server):
+        server = inspect_server(path)
+        return {
+            "exists": bool(server.schema),
+            "bytes": server.size,
+            "held_by_a_process": bool(server.holder),
+            "problem": scrub.text(server.problem),
+        }
     seen = inspect_state(path)
     log = path.with_name(path.name + "-wal")
     return {

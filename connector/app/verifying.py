@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from connector import salesloft
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
 from connector.app.borrowed import borrowed_clients
-from connector.app.parts import Clock, now, state_file
+from connector.app.parts import Clock, now, state_place
 from connector.domain.errors import CredentialsRefused
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid
@@ -69,7 +69,7 @@ async def verify_users(
 
     RetryLater if the points cannot be had, StateUnusable if there is no state yet.
     """
-    path = state_file(settings)
+    path = state_place(settings)
     if not path.exists():
         raise no_state(path)
     async with AsyncExitStack() as stack:

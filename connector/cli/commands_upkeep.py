@@ -55,9 +55,11 @@ def state_check(config: ConfigOption, as_json: JsonOption = False) -> None:
 @state.command("migrate")
 def state_migrate(
     config: ConfigOption,
-    to: Annotated[str, typer.Option("--to", metavar="URL", help="Where the state should go.")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="URL", help="postgresql://… of an empty database.")
+    ],
 ) -> None:
-    """Move the state to PostgreSQL: comes with a later version."""
+    """Move a SQLite state to PostgreSQL, every row compared. Stop the daemon first; an interrupted move goes on."""
     from connector.cli import state as command
 
     exit_with(lambda: command.migrate(config, to))

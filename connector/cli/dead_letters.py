@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-from connector.app import state_file
+from connector.app import state_place
 from connector.cli.exits import OK, WrongCommandLine
 from connector.cli.printable import printable
 from connector.settings.files import load_settings
@@ -50,7 +50,7 @@ async def decide(
     as_json: bool,
 ) -> int:
     settings = load_settings(config)
-    path = state_file(settings)
+    path = state_place(settings)
     if not events and not everything:
         raise _wrong("name event ids, or --all", config)
     if not path.exists():
@@ -81,7 +81,7 @@ async def decide(
 
 async def _read(config: Path, user: str | None) -> list[DeadLetter]:
     settings = load_settings(config)
-    state = State(open_reader(state_file(settings)))
+    state = State(open_reader(state_place(settings)))
     try:
         return await _letters(settings, state, user)
     finally:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from connector.app import state_file
+from connector.app import state_place
 from connector.cli.exits import OK, WrongCommandLine
 from connector.settings.files import load_settings
 from connector.store import State, no_state, open_database, open_reader
 
 
 async def show(config: Path, *, as_json: bool) -> int:
-    state = State(open_reader(state_file(load_settings(config))))
+    state = State(open_reader(state_place(load_settings(config))))
     try:
         differences = await state.held()
     finally:
@@ -46,7 +46,7 @@ async def show(config: Path, *, as_json: bool) -> int:
 async def decide(
     config: Path, ids: list[int] | None, everything: bool, *, release: bool, as_json: bool
 ) -> int:
-    path = state_file(load_settings(config))
+    path = state_place(load_settings(config))
     if not ids and not everything:
         raise _wrong("name an id, or --all", config)
     if not path.exists():

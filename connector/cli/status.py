@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.app import state_file
+from connector.app import state_place
 from connector.cli.exits import OK
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, open_reader
 from connector.store.bookings import counts_of, failed_bookings
+from connector.store.connection import Connection as StateConnection
 from connector.store.verifications import Verified
 from connector.store.verifications import last as last_verified
 
@@ -58,7 +58,7 @@ class UserStatus:
 
 async def run(config: Path, *, as_json: bool) -> int:
     settings = load_settings(config)
-    state = State(open_reader(state_file(settings)))
+    state = State(open_reader(state_place(settings)))
     try:
         users = await _statuses(settings, state)
         differences = await state.held()
@@ -136,7 +136,7 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
     )
 
 
-def _bookings(connection: sqlite3.Connection, calendar: int, now: datetime) -> dict[str, object]:
+def _bookings(connection: StateConnection, calendar: int, now: datetime) -> dict[str, object]:
     counts = counts_of(connection, calendar)
     failed = [one for one in failed_bookings(connection, calendar) if now - one.at <= TOLD_FOR]
     last = failed[-1] if failed else None

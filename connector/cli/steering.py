@@ -11,7 +11,7 @@ from typing import Literal
 
 import typer
 
-from connector.app import state_file
+from connector.app import state_place
 from connector.cli.exits import OK, WrongCommandLine
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
@@ -34,7 +34,7 @@ class Steered:
 
 async def run(config: Path, user: str, verb: Verb, *, as_json: bool) -> int:
     settings = load_settings(config)
-    path = state_file(settings)
+    path = state_place(settings)
     daemon = is_locked(path)
     if not path.exists() and user not in {one.name for one in settings.users}:
         raise _unknown(user, [one.name for one in settings.users])

@@ -5,8 +5,9 @@ Read `schema` first, then `commit` (the one transaction that everything rests on
 payloads as the policy allows them, the occurrences hold ids, times and fingerprints.
 """
 
-from connector.store.database import (
-    Database,
+from connector.store.database import Database
+from connector.store.place import (
+    StatePlace,
     is_locked,
     lock_state,
     no_state,
@@ -14,12 +15,15 @@ from connector.store.database import (
     open_database,
     open_reader,
 )
+from connector.store.server import Server
 from connector.store.state import CalendarState, State
 
 __all__ = [
     "CalendarState",
     "Database",
+    "Server",
     "State",
+    "StatePlace",
     "is_locked",
     "lock_state",
     "no_state",

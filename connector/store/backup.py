@@ -22,6 +22,7 @@ from urllib.parse import quote
 from connector.domain.errors import StateUnusable
 from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, UNCERTAIN
 from connector.store import migrations
+from connector.store.connection import Connection
 from connector.store.database import (
     check_ours,
     is_at_rest,
@@ -31,6 +32,8 @@ from connector.store.database import (
     schema_version,
     unusable,
 )
+from connector.store.schema import metadata
+from connector.store.server import Server, copied
 
 _BUSY_MS = 5000
 
@@ -98,6 +101,20 @@ def restore_backup(source: Path, state: Path, now: datetime) -> Restored:
         kept = _set_aside(state, now)
         _place(prepared, state)
     return replace(restored, kept=kept)
+
+
+def write_server_backup(server: Server, target: Path, *, force: bool = False) -> Backup:
+    """The same of a server's state: as SQLite's file, which `state restore` and `state migrate` read."""
+    if not server.exists():
+        raise StateUnusable(f"state {server}: does not exist yet")
+    with tempfile.TemporaryDirectory(prefix="gcal-salesloft-") as private:
+        path = Path(private) / "state.db"
+        with (
+            contextlib.closing(copied(server)) as memory,
+            contextlib.closing(sqlite3.connect(path)) as file,
+        ):
+            memory.backup(file)
+        return write_backup(path, target, force=force)
 
 
 # -- backup
@@ -178,11 +195,15 @@ def _check_copy(copy: Path, rows: Mapping[str, int]) -> None:
             )
 
 
-def row_counts(connection: sqlite3.Connection) -> dict[str, int]:
+def row_counts(connection: Connection) -> dict[str, int]:
     """How many rows each table has, by name."""
-    names = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
-    ).fetchall()
+    names = (
+        connection.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+        ).fetchall()
+        if isinstance(connection, sqlite3.Connection)
+        else [(name,) for name in sorted(metadata.tables)]
+    )
     return {
         name: int(connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0])  # noqa: S608  # its own tables
         for (name,) in names
@@ -276,7 +297,7 @@ def distrust(connection: sqlite3.Connection) -> tuple[int, int]:
     connection.execute("DELETE FROM held")
     # What was refused is sent, and refused, once more; what a human discarded stays discarded.
     letters = connection.execute("DELETE FROM dead_letters WHERE NOT discarded").rowcount
-    connection.execute("UPDATE calendars SET sync_token = NULL, compared = 0")
+    connection.execute("UPDATE calendars SET sync_token = NULL, compared = FALSE")
     return dropped, letters
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 
 from connector.domain.mapping import from_millis, to_millis
+from connector.store.connection import Connection
 
 CURSOR = "meetings"
 
@@ -29,7 +29,7 @@ class Booking:
     message: str = ""
 
 
-def booking(connection: sqlite3.Connection, calendar: int, meeting_id: str) -> Booking | None:
+def booking(connection: Connection, calendar: int, meeting_id: str) -> Booking | None:
     row = connection.execute(
         """SELECT event_id, state, at_ms, ical_uid, start_ms, end_ms, message FROM bookings
            WHERE calendar_id = ? AND meeting_id = ?""",
@@ -38,7 +38,7 @@ def booking(connection: sqlite3.Connection, calendar: int, meeting_id: str) -> B
     return None if row is None else _booking(calendar, meeting_id, row)
 
 
-def failed_bookings(connection: sqlite3.Connection, calendar: int) -> list[Booking]:
+def failed_bookings(connection: Connection, calendar: int) -> list[Booking]:
     """What could not be booked, moved or cancelled for good, oldest first."""
     cursor = connection.execute(
         """SELECT event_id, state, at_ms, ical_uid, start_ms, end_ms, message, meeting_id FROM bookings
@@ -48,7 +48,7 @@ def failed_bookings(connection: sqlite3.Connection, calendar: int) -> list[Booki
     return [_booking(calendar, row[7], row) for row in cursor]
 
 
-def counts_of(connection: sqlite3.Connection, calendar: int) -> dict[str, int]:
+def counts_of(connection: Connection, calendar: int) -> dict[str, int]:
     """How many bookings are in which state."""
     rows = connection.execute(
         "SELECT state, count(*) FROM bookings WHERE calendar_id = ? GROUP BY state", (calendar,)
@@ -56,13 +56,14 @@ def counts_of(connection: sqlite3.Connection, calendar: int) -> dict[str, int]:
     return dict(rows.fetchall())
 
 
-def save_booking(connection: sqlite3.Connection, row: Booking) -> None:
+def save_booking(connection: Connection, row: Booking) -> None:
     connection.execute(
         """INSERT INTO bookings (calendar_id, meeting_id, event_id, ical_uid, state, start_ms, end_ms, message, at_ms)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
            ON CONFLICT (calendar_id, meeting_id) DO UPDATE SET event_id = excluded.event_id,
-               ical_uid = coalesce(excluded.ical_uid, ical_uid), state = excluded.state,
-               start_ms = coalesce(excluded.start_ms, start_ms), end_ms = coalesce(excluded.end_ms, end_ms),
+               ical_uid = coalesce(excluded.ical_uid, bookings.ical_uid), state = excluded.state,
+               start_ms = coalesce(excluded.start_ms, bookings.start_ms),
+               end_ms = coalesce(excluded.end_ms, bookings.end_ms),
                message = excluded.message, at_ms = excluded.at_ms""",
         (
             row.calendar,
@@ -78,7 +79,7 @@ def save_booking(connection: sqlite3.Connection, row: Booking) -> None:
     )
 
 
-def purge_bookings(connection: sqlite3.Connection, calendar: int, before: datetime) -> None:
+def purge_bookings(connection: Connection, calendar: int, before: datetime) -> None:
     """Forget meetings that were done with and ended before then.
 
     Failed ones stay: Salesloft may still list them as pending, and a forgotten one would be tried anew.
@@ -89,7 +90,7 @@ def purge_bookings(connection: sqlite3.Connection, calendar: int, before: dateti
     )
 
 
-def cursor_of(connection: sqlite3.Connection, team: str) -> datetime | None:
+def cursor_of(connection: Connection, team: str) -> datetime | None:
     """The last update that a team's walk has dealt with."""
     row = connection.execute(
         "SELECT value FROM cursors WHERE scope = ? AND name = ?", (team, CURSOR)
@@ -97,7 +98,7 @@ def cursor_of(connection: sqlite3.Connection, team: str) -> datetime | None:
     return from_millis(int(row[0])) if row else None
 
 
-def save_cursor(connection: sqlite3.Connection, team: str, at: datetime) -> None:
+def save_cursor(connection: Connection, team: str, at: datetime) -> None:
     connection.execute(
         """INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)
            ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value""",

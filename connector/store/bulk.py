@@ -7,7 +7,6 @@ The items keep what the job holds, so that a job that a crash left behind is fou
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +15,11 @@ from connector.domain.mapping import Fingerprint, from_millis, iso, to_millis
 from connector.domain.model import EventId, ICalUid, UserGuid
 from connector.domain.plan import Key
 from connector.store import journal
+from connector.store.connection import Connection
 from connector.store.outbox import (
     BEYOND,
     IGNORED_TWICE,
+    NO_LIMIT,
     SOON,
     Lane,
     Row,
@@ -29,7 +30,7 @@ from connector.store.outbox import (
 )
 
 _BULKABLE = """
-    FROM outbox WHERE calendar_id IN (SELECT value FROM json_each(:calendars))
+    FROM outbox WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))
       AND NOT in_flight AND held_id IS NULL AND after_uid IS NULL AND next_attempt_ms <= :now
       AND (backfill OR start_ms >= :beyond OR end_ms <= :now)
 """
@@ -54,14 +55,14 @@ class Refusal:
     passing: bool = False
 
 
-def bulkable(connection: sqlite3.Connection, calendars: Sequence[int], now: datetime) -> int:
+def bulkable(connection: Connection, calendars: Sequence[int], now: datetime) -> int:
     """How many rows could go by bulk: nobody waits for them within minutes."""
     row = connection.execute(f"SELECT count(*) {_BULKABLE}", _scope(calendars, now)).fetchone()
     return int(row[0])
 
 
 def open_job(
-    connection: sqlite3.Connection,
+    connection: Connection,
     team: str,
     calendars: Sequence[int],
     name: str,
@@ -71,26 +72,26 @@ def open_job(
 ) -> LocalJob:
     """Put up to `most` rows into a new job: from here on they are in flight."""
     job_id = connection.execute(
-        "INSERT INTO bulk_jobs (team, name, ready, created_ms) VALUES (?, ?, 0, ?)",
+        "INSERT INTO bulk_jobs (team, name, ready, created_ms) VALUES (?, ?, FALSE, ?) RETURNING id",
         (team, name, to_millis(now)),
-    ).lastrowid
+    ).fetchone()[0]
     connection.execute(
         f"""INSERT INTO bulk_items (calendar_id, event_id, ical_uid, bulk_id, updated_ms, fingerprint, payload, loaded)
-            SELECT calendar_id, event_id, ical_uid, :job, updated_ms, fingerprint, payload, 0
+            SELECT calendar_id, event_id, ical_uid, :job, updated_ms, fingerprint, payload, FALSE
             {_BULKABLE} ORDER BY end_ms <= :now, start_ms LIMIT :most""",
         {**_scope(calendars, now), "job": job_id, "most": most},
     )
     connection.execute(
-        """UPDATE outbox SET in_flight = 1, attempted = attempted + 1 WHERE EXISTS (
+        """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1 WHERE EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.bulk_id = ? AND i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
         (job_id,),
     )
-    return LocalJob(int(job_id or 0), name, None, False, now)
+    return LocalJob(int(job_id), name, None, False, now)
 
 
 def job_of(
-    connection: sqlite3.Connection,
+    connection: Connection,
     team: str,
     calendars: Sequence[int],
     running: Sequence[int] = (),
@@ -101,8 +102,9 @@ def job_of(
     """
     row = connection.execute(
         """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE (team = :team OR id IN (
-               SELECT bulk_id FROM bulk_items WHERE calendar_id IN (SELECT value FROM json_each(:calendars))))
-               AND id NOT IN (SELECT value FROM json_each(:running))
+               SELECT bulk_id FROM bulk_items
+               WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))))
+               AND id NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(:running))
            ORDER BY id LIMIT 1""",
         {
             "team": team,
@@ -116,17 +118,17 @@ def job_of(
     return LocalJob(row[0], row[1], row[2], bool(row[3]), from_millis(row[4]))
 
 
-def note_remote(connection: sqlite3.Connection, job: int, remote_id: int) -> None:
+def note_remote(connection: Connection, job: int, remote_id: int) -> None:
     connection.execute("UPDATE bulk_jobs SET remote_id = ? WHERE id = ?", (remote_id, job))
 
 
-def note_ready(connection: sqlite3.Connection, job: int, now: datetime) -> None:
-    connection.execute("UPDATE bulk_jobs SET ready = 1 WHERE id = ?", (job,))
+def note_ready(connection: Connection, job: int, now: datetime) -> None:
+    connection.execute("UPDATE bulk_jobs SET ready = TRUE WHERE id = ?", (job,))
     journal.note_loaded(connection, job, now)
 
 
 def items(
-    connection: sqlite3.Connection, job: int, *, limit: int = -1, only_unloaded: bool = False
+    connection: Connection, job: int, *, limit: int = NO_LIMIT, only_unloaded: bool = False
 ) -> list[Row]:
     """The contents of a job, soonest-written first."""
     cursor = connection.execute(
@@ -149,7 +151,7 @@ def items(
     ]
 
 
-def corrections(connection: sqlite3.Connection, job: int) -> dict[tuple[int, Key], bytes]:
+def corrections(connection: Connection, job: int) -> dict[tuple[int, Key], bytes]:
     """The bodies of a job whose key Salesloft had accepted something for before."""
     cursor = connection.execute(
         """SELECT i.calendar_id, i.event_id, i.ical_uid, i.payload FROM bulk_items i
@@ -160,7 +162,7 @@ def corrections(connection: sqlite3.Connection, job: int) -> dict[tuple[int, Key
     return {(row[0], Key(EventId(row[1]), ICalUid(row[2]))): row[3] for row in cursor}
 
 
-def calendars_of(connection: sqlite3.Connection, job: int) -> dict[int, UserGuid]:
+def calendars_of(connection: Connection, job: int) -> dict[int, UserGuid]:
     """Whose records a job holds."""
     cursor = connection.execute(
         "SELECT id, user_guid FROM calendars"
@@ -170,12 +172,12 @@ def calendars_of(connection: sqlite3.Connection, job: int) -> dict[int, UserGuid
     return {row[0]: UserGuid(row[1]) for row in cursor}
 
 
-def take_out(connection: sqlite3.Connection, job: int, but_of: Sequence[int]) -> None:
+def take_out(connection: Connection, job: int, but_of: Sequence[int]) -> None:
     """Take records that Salesloft does not have yet out of a job, but those of some calendars: they wait again."""
     scope = {"job": job, "calendars": json.dumps(list(but_of))}
     connection.execute(
-        """UPDATE outbox SET in_flight = 0, attempted = max(attempted - 1, 0)
-           WHERE calendar_id NOT IN (SELECT value FROM json_each(:calendars)) AND EXISTS (
+        """UPDATE outbox SET in_flight = FALSE, attempted = CASE WHEN attempted > 0 THEN attempted - 1 ELSE 0 END
+           WHERE calendar_id NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars)) AND EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.bulk_id = :job AND NOT i.loaded
                AND i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
@@ -183,21 +185,21 @@ def take_out(connection: sqlite3.Connection, job: int, but_of: Sequence[int]) ->
     )
     connection.execute(
         """DELETE FROM bulk_items WHERE bulk_id = :job AND NOT loaded
-           AND calendar_id NOT IN (SELECT value FROM json_each(:calendars))""",
+           AND calendar_id NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))""",
         scope,
     )
 
 
-def note_loaded(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+def note_loaded(connection: Connection, rows: Sequence[Row]) -> None:
     """These records are in Salesloft's job."""
     connection.executemany(
-        "UPDATE bulk_items SET loaded = 1 WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+        "UPDATE bulk_items SET loaded = TRUE WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
         [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows],
     )
 
 
 def settle(
-    connection: sqlite3.Connection,
+    connection: Connection,
     job: int,
     refused: Mapping[tuple[int, Key], Refusal],
     ignored: Mapping[tuple[int, Key], tuple[datetime, bytes]],
@@ -251,7 +253,7 @@ def _not_accepted(
     ]
 
 
-def _ignored_before(connection: sqlite3.Connection, row: Row) -> bool:
+def _ignored_before(connection: Connection, row: Row) -> bool:
     found = connection.execute(
         "SELECT ignored FROM outbox WHERE calendar_id = ? AND event_id = ? AND ical_uid = ? AND updated_ms = ?",
         (row.calendar, row.key.event_id, row.key.ical_uid, row.updated_ms),
@@ -259,10 +261,10 @@ def _ignored_before(connection: sqlite3.Connection, row: Row) -> bool:
     return bool(found and found[0])
 
 
-def abandon(connection: sqlite3.Connection, job: int) -> None:
+def abandon(connection: Connection, job: int) -> None:
     """Give up on a job: its rows go one by one. Sending again what it may have applied does no harm."""
     connection.execute(
-        """UPDATE outbox SET in_flight = 0 WHERE EXISTS (
+        """UPDATE outbox SET in_flight = FALSE WHERE EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.bulk_id = ? AND i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
         (job,),
@@ -270,7 +272,7 @@ def abandon(connection: sqlite3.Connection, job: int) -> None:
     _forget(connection, job)
 
 
-def hasten(connection: sqlite3.Connection, job: int, now: datetime) -> int:
+def hasten(connection: Connection, job: int, now: datetime) -> int:
     """Take what has become urgent out of a job that waits too long, with a strictly newer `updated_at`.
 
     When the job is executed after all, Salesloft ignores its older record. Gives how many rows.
@@ -286,7 +288,7 @@ def hasten(connection: sqlite3.Connection, job: int, now: datetime) -> int:
         body["updated_at"] = iso(from_millis(updated + 1))
         key = {"calendar": calendar, "event": event_id, "uid": uid, "updated": updated + 1}
         connection.execute(
-            """UPDATE outbox SET in_flight = 0, backfill = 0, updated_ms = :updated, payload = :payload
+            """UPDATE outbox SET in_flight = FALSE, backfill = FALSE, updated_ms = :updated, payload = :payload
                WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
             {**key, "payload": json.dumps(body, ensure_ascii=False).encode()},
         )
@@ -304,7 +306,7 @@ def hasten(connection: sqlite3.Connection, job: int, now: datetime) -> int:
     return len(cursor)
 
 
-def _forget(connection: sqlite3.Connection, job: int) -> None:
+def _forget(connection: Connection, job: int) -> None:
     connection.execute("DELETE FROM bulk_items WHERE bulk_id = ?", (job,))
     connection.execute("DELETE FROM bulk_jobs WHERE id = ?", (job,))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +11,7 @@ from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import SyncToken, UserGuid, UserName
 from connector.domain.window import Window
+from connector.store.connection import Connection
 
 _COLUMNS = (
     "id, user_guid, name, sync_token, token_fingerprint, time_zone, access_role, listed_from, listed_until,"
@@ -78,7 +78,7 @@ class CalendarState:
         return self.resync_asked is not None and self.resync_asked != self.resync_done
 
 
-def of_user(connection: sqlite3.Connection, guid: UserGuid, name: UserName) -> CalendarState:
+def of_user(connection: Connection, guid: UserGuid, name: UserName) -> CalendarState:
     """The calendar of a user, made if it is new."""
     row = connection.execute(_CALENDAR, (guid,)).fetchone()
     if row is None:
@@ -90,7 +90,7 @@ def of_user(connection: sqlite3.Connection, guid: UserGuid, name: UserName) -> C
     return _to_calendar(row)
 
 
-def every_one(connection: sqlite3.Connection) -> list[CalendarState]:
+def every_one(connection: Connection) -> list[CalendarState]:
     """Every calendar that was ever read, by name."""
     return [_to_calendar(row) for row in connection.execute(_CALENDARS)]
 
@@ -104,7 +104,7 @@ class Parked:
 
 
 def park(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendar: int,
     reason: ParkReason,
     message: str,
@@ -137,7 +137,7 @@ def park(
     return Parked(from_millis(row[0]), lost_now)
 
 
-def pause(connection: sqlite3.Connection, calendar: int, now: datetime) -> None:
+def pause(connection: Connection, calendar: int, now: datetime) -> None:
     """Neither read nor sent for until `resume`; what waits stays."""
     connection.execute(
         "UPDATE calendars SET paused_ms = coalesce(paused_ms, ?) WHERE id = ?",
@@ -145,16 +145,16 @@ def pause(connection: sqlite3.Connection, calendar: int, now: datetime) -> None:
     )
 
 
-def resume(connection: sqlite3.Connection, calendar: int) -> None:
+def resume(connection: Connection, calendar: int) -> None:
     """Serve a paused calendar again. One that had left needs `leaving.forget_left` besides."""
     connection.execute("UPDATE calendars SET paused_ms = NULL WHERE id = ?", (calendar,))
 
 
-def ask_resync(connection: sqlite3.Connection, calendar: int, pass_id: str) -> str:
+def ask_resync(connection: Connection, calendar: int, pass_id: str) -> str:
     """Ask for a full pass; gives its id, or that of one that was asked for before and is not done yet."""
     connection.execute(
         """UPDATE calendars SET resync_asked = ? WHERE id = ?
-               AND (resync_asked IS NULL OR resync_asked IS resync_done)""",
+               AND (resync_asked IS NULL OR resync_asked IS NOT DISTINCT FROM resync_done)""",
         (pass_id, calendar),
     )
     row = connection.execute(

@@ -6,7 +6,6 @@ listing is being read can therefore never be overlooked.
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +27,7 @@ from connector.domain.plan import (
     replaced,
 )
 from connector.domain.window import Window
+from connector.store.connection import Connection
 from connector.store.erasures import erased_people
 from connector.store.held import confirm, hold
 from connector.store.rows import delete, enqueue, known_of_events, remember
@@ -84,7 +84,7 @@ class Committed:
     """The id of the held difference, if it was held: nothing of it is sent."""
 
 
-def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
+def commit_cycle(connection: Connection, cycle: Cycle) -> Committed:
     """Decide on every finding and store what follows, with the token.
 
     A calendar whose user left, or is no longer connected in Salesloft, since the reading began takes nothing in. Who
@@ -114,7 +114,7 @@ def commit_cycle(connection: sqlite3.Connection, cycle: Cycle) -> Committed:
     )
 
 
-def _is_over(connection: sqlite3.Connection, calendar: int) -> bool:
+def _is_over(connection: Connection, calendar: int) -> bool:
     row = connection.execute(
         "SELECT coalesce(left_ms, disconnected_ms) FROM calendars WHERE id = ?", (calendar,)
     ).fetchone()
@@ -122,7 +122,7 @@ def _is_over(connection: sqlite3.Connection, calendar: int) -> bool:
 
 
 def _hold_implausible(
-    connection: sqlite3.Connection, cycle: Cycle, decisions: Sequence[tuple[EventId, Decision]]
+    connection: Connection, cycle: Cycle, decisions: Sequence[tuple[EventId, Decision]]
 ) -> int | None:
     """The id under which this difference is held, if it cancels too much that Google did not confirm."""
     if cycle.hold is None or not cycle.full:
@@ -148,9 +148,7 @@ def _hold_implausible(
     )
 
 
-def _decide_all(
-    connection: sqlite3.Connection, cycle: Cycle
-) -> tuple[list[tuple[EventId, Decision]], int]:
+def _decide_all(connection: Connection, cycle: Cycle) -> tuple[list[tuple[EventId, Decision]], int]:
     ids = {_event_id(finding) for finding in cycle.findings}
     known: dict[EventId, list[Known]] = defaultdict(list)
     for row in known_of_events(connection, cycle.calendar, ids):
@@ -202,7 +200,7 @@ def _event_id(finding: Finding) -> EventId:
 
 
 def _apply(
-    connection: sqlite3.Connection,
+    connection: Connection,
     cycle: Cycle,
     decision: Decision,
     *,
@@ -226,7 +224,7 @@ def _apply(
                 delete(connection, "occurrences", cycle.calendar, key)
 
 
-def _keep_set_aside(connection: sqlite3.Connection, cycle: Cycle) -> None:
+def _keep_set_aside(connection: Connection, cycle: Cycle) -> None:
     if cycle.full:
         connection.execute("DELETE FROM set_aside WHERE calendar_id = ?", (cycle.calendar,))
     connection.executemany(
@@ -235,12 +233,12 @@ def _keep_set_aside(connection: sqlite3.Connection, cycle: Cycle) -> None:
     )
     connection.executemany(
         "INSERT INTO set_aside (calendar_id, event_id, reason, at_ms) VALUES (?, ?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET reason = excluded.reason, at_ms = excluded.at_ms",
+        " ON CONFLICT (calendar_id, event_id) DO UPDATE SET reason = excluded.reason, at_ms = excluded.at_ms",
         [(cycle.calendar, item.id, item.reason, to_millis(cycle.now)) for item in cycle.malformed],
     )
 
 
-def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
+def _keep_ledger(connection: Connection, cycle: Cycle) -> None:
     now = to_millis(cycle.now)
     connection.execute(
         """UPDATE calendars SET sync_token = :token, token_fingerprint = :fingerprint, time_zone = :zone,
@@ -248,12 +246,13 @@ def _keep_ledger(connection: sqlite3.Connection, cycle: Cycle) -> None:
                last_full = CASE WHEN :full THEN :now ELSE last_full END,
                compared = compared OR :compared,
                resync_done = CASE WHEN :full THEN coalesce(:passed, resync_done) ELSE resync_done END,
-               resync_done_ms = CASE WHEN :full AND :passed IS NOT NULL AND :passed IS NOT resync_done
+               resync_done_ms = CASE WHEN :full AND CAST(:passed AS TEXT) IS NOT NULL
+                   AND :passed IS DISTINCT FROM resync_done
                    THEN :now ELSE resync_done_ms END,
                parked_reason = NULL, parked_message = NULL, parked_since = NULL,
                refusals = 0, refused_since = NULL, lost_ms = NULL,
-               credentials_since = CASE WHEN credentials IS :credentials THEN credentials_since
-                                        WHEN :credentials IS NOT NULL THEN :now END,
+               credentials_since = CASE WHEN credentials IS NOT DISTINCT FROM :credentials THEN credentials_since
+                                        WHEN CAST(:credentials AS TEXT) IS NOT NULL THEN :now END,
                credentials = :credentials
            WHERE id = :calendar""",
         {

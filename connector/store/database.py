@@ -1,4 +1,4 @@
-"""One SQLite file, one thread that writes it, many small transactions grouped into few commits.
+"""One thread that writes the state, many small transactions grouped into few commits; and SQLite's files.
 
 Every access to the state is a function of a connection, run on the writer thread inside a savepoint of its own; what
 waits while a commit is under way is committed together next (group commit: an `fsync` for many). WAL and
@@ -17,33 +17,51 @@ import sqlite3
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote
 
-from connector.domain.errors import RetryLater, StateUnusable
+from connector.domain.errors import ConnectorError, RetryLater, StateUnusable
 from connector.store import migrations
+from connector.store.connection import Connection
 
 T = TypeVar("T")
 _GROUP = 64
 _BUSY_MS = 5000
 
 
+class Owned(Connection, Protocol):
+    """A connection that a `Database` owns: it begins, commits and closes."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How a driver's errors are told apart, and what opens a transaction."""
+
+    begin: str
+    error: type[Exception]
+    """What all of the driver's errors are."""
+    undoes_all: Callable[[Exception], bool]
+    """True of errors that concern everybody (disk, lock, connection), not the statement."""
+    failure: Callable[[str, Exception], ConnectorError]
+
+
 class Database:
     """A connection owned by a thread of its own. `run` is the only way to it."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, name: str, *, begin: str = "BEGIN IMMEDIATE"
-    ) -> None:
+    def __init__(self, connection: Owned, name: str, dialect: Dialect | None = None) -> None:
         self._connection = connection
-        self._begin = begin
+        self._dialect = dialect or WRITING
         self._name = name
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="state-writer", daemon=True)
         self._thread.start()
         self._closed = False
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, function: Callable[[Connection], T]) -> T:
         """Run `function` in a transaction; its result is durable when this returns."""
         if self._closed:
             raise StateUnusable(f"state {self._name}: already closed")
@@ -53,7 +71,7 @@ class Database:
         return result
 
     def close(self) -> None:
-        """Finish what was handed over, then close the file."""
+        """Finish what was handed over, then close the connection."""
         if not self._closed:
             self._closed = True
             self._work.put(None)
@@ -77,14 +95,16 @@ class Database:
     def _commit_together(self, jobs: list[_Job]) -> None:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            self._connection.execute(self._begin)
+            self._connection.execute(self._dialect.begin)
             outcomes.extend((job, *self._run_one(job)) for job in jobs)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
+        except self._dialect.error as error:
+            with contextlib.suppress(self._dialect.error):
                 self._connection.execute("ROLLBACK")
-            failure = _failure(self._name, error)
+            failure = self._dialect.failure(self._name, error)
             outcomes = [(job, None, failure) for job in jobs]
+        except ConnectorError as error:  # the connection could not be made again
+            outcomes = [(job, None, error) for job in jobs]
         for job, result, failed in outcomes:
             job.settle(result, failed)
 
@@ -93,8 +113,8 @@ class Database:
         try:
             result = job.function(self._connection)
         except Exception as error:  # handed to the caller that asked
-            if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-                raise  # disk full, locked, I/O, damage: the whole group is undone
+            if isinstance(error, self._dialect.error) and self._dialect.undoes_all(error):
+                raise  # disk full, locked, I/O, damage, connection: the whole group is undone
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return None, error
@@ -104,7 +124,7 @@ class Database:
 
 class _Job:
     def __init__(
-        self, function: Callable[[sqlite3.Connection], Any], loop: asyncio.AbstractEventLoop
+        self, function: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop
     ) -> None:
         self.function = function
         self.loop = loop
@@ -123,7 +143,7 @@ class _Job:
             self.future.set_result(result)
 
 
-def _failure(name: str, error: sqlite3.Error) -> RetryLater | StateUnusable:
+def _failure(name: str, error: Exception) -> RetryLater | StateUnusable:
     if type(error) is sqlite3.DatabaseError:
         return StateUnusable(
             f"state {name}: damaged ({error}); nothing more is written. Restore a backup, or move the file"
@@ -133,6 +153,14 @@ def _failure(name: str, error: sqlite3.Error) -> RetryLater | StateUnusable:
         f"state {name}: cannot be written now ({error}); nothing is lost, it is tried again."
         " Check the disk's free space and that no other program holds the file."
     )
+
+
+def _undoes_all(error: Exception) -> bool:
+    return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
+
+
+WRITING = Dialect("BEGIN IMMEDIATE", sqlite3.Error, _undoes_all, _failure)
+READING = replace(WRITING, begin="BEGIN")
 
 
 def open_database(path: Path) -> Database:
@@ -193,7 +221,7 @@ def open_reader(path: Path) -> Database:
         # An upgrade was installed and the daemon not started yet: the file stays as it is.
         connection.close()
         return open_copy(path)
-    return Database(connection, str(path), begin="BEGIN")
+    return Database(connection, str(path), READING)
 
 
 def no_state(path: Path) -> StateUnusable:

@@ -5,7 +5,6 @@ A discarded dead letter is remembered without being counted, so that the same co
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +12,7 @@ from datetime import datetime
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, ICalUid, UserName
 from connector.domain.plan import Key
+from connector.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +39,14 @@ _RETRY = """
     INSERT INTO outbox (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, start_ms, end_ms, prospect,
                         cancels, backfill, attempted, in_flight, attempts, next_attempt_ms, queued_ms)
     SELECT d.calendar_id, d.event_id, d.ical_uid, d.updated_ms, d.fingerprint, d.payload, o.start_ms, o.end_ms,
-           o.exposed, NOT o.alive, 0, 1, 0, 0, 0, :now
+           o.exposed, NOT o.alive, FALSE, 1, FALSE, 0, 0, :now
     FROM dead_letters d JOIN occurrences o USING (calendar_id, event_id, ical_uid)
     WHERE d.calendar_id = :calendar AND d.event_id = :event AND d.ical_uid = :uid
     ON CONFLICT DO NOTHING
 """
 
 
-def dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
+def dead_letters(connection: Connection) -> list[DeadLetter]:
     """All that wait for a decision, by user and age."""
     return [
         DeadLetter(
@@ -63,7 +63,7 @@ def dead_letters(connection: sqlite3.Connection) -> list[DeadLetter]:
     ]
 
 
-def retry(connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: datetime) -> None:
+def retry(connection: Connection, letters: Sequence[DeadLetter], now: datetime) -> None:
     """Put them in line again, with the same content and the same `updated_at`."""
     for letter in letters:
         connection.execute(_RETRY, {**_key(letter), "now": to_millis(now)})
@@ -73,11 +73,11 @@ def retry(connection: sqlite3.Connection, letters: Sequence[DeadLetter], now: da
         )
 
 
-def discard(connection: sqlite3.Connection, letters: Sequence[DeadLetter]) -> None:
+def discard(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Count them no longer; the same content is not sent again."""
     for letter in letters:
         connection.execute(
-            "UPDATE dead_letters SET discarded = 1, payload = ''"
+            "UPDATE dead_letters SET discarded = TRUE, payload = ''"
             " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
             _key(letter),
         )

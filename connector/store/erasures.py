@@ -18,6 +18,7 @@ from typing import Any
 from connector.domain.erasure import Digest, Erased
 from connector.domain.mapping import Fingerprint, from_millis, to_millis
 from connector.domain.rewriting import names, without
+from connector.store.connection import Connection
 
 SCOPE = "erasure"
 _MESSAGES = (
@@ -55,7 +56,7 @@ class _Counts:
     keys: set[tuple[int, str, str]] = field(default_factory=set)
 
 
-def erased_people(connection: sqlite3.Connection) -> Erased:
+def erased_people(connection: Connection) -> Erased:
     """Everybody who was erased; read inside the transaction that decides what is sent."""
     digests = frozenset(Digest(row[0]) for row in connection.execute("SELECT digest FROM erased"))
     if not digests:
@@ -63,7 +64,7 @@ def erased_people(connection: sqlite3.Connection) -> Erased:
     return Erased(bytes.fromhex(_cursor(connection, "key") or ""), digests)
 
 
-def erased_at(connection: sqlite3.Connection, email: str) -> datetime | None:
+def erased_at(connection: Connection, email: str) -> datetime | None:
     """When this person was erased; None if not."""
     erased = erased_people(connection)
     if not erased.has(email):
@@ -74,7 +75,7 @@ def erased_at(connection: sqlite3.Connection, email: str) -> datetime | None:
     return from_millis(row[0])
 
 
-def erase(connection: sqlite3.Connection, email: str, now: datetime) -> Cleaned:
+def erase(connection: Connection, email: str, now: datetime) -> Cleaned:
     """Remember a person as erased and take them out of everything that waits or was refused. Repeatable."""
     key = _cursor(connection, "key") or secrets.token_hex(32)
     _keep(connection, "key", key)
@@ -114,7 +115,7 @@ def checkpoint(path: Path) -> bool:
     return not busy
 
 
-def _clean_jobs(connection: sqlite3.Connection, erased: Erased, counts: _Counts) -> None:
+def _clean_jobs(connection: Connection, erased: Erased, counts: _Counts) -> None:
     """Take records that name the person out of their job: what waits of them overtakes it with a later time.
 
     If the job holds them already, Salesloft ignores its older record, or has it replaced.
@@ -130,32 +131,30 @@ def _clean_jobs(connection: sqlite3.Connection, erased: Erased, counts: _Counts)
         )
         # Newer content of the key waits for the job; without its record nothing would end that wait.
         connection.execute(
-            "UPDATE outbox SET in_flight = 0"
+            "UPDATE outbox SET in_flight = FALSE"
             " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
             key,
         )
 
 
-def _clean_outbox(connection: sqlite3.Connection, erased: Erased, counts: _Counts) -> None:
+def _clean_outbox(connection: Connection, erased: Erased, counts: _Counts) -> None:
     for row in _rows(connection, "outbox"):
         changed = _rewrite(connection, "outbox", row, erased)
         counts.waiting += changed
         if changed:
             connection.execute(
-                "UPDATE outbox SET ignored = 0, attempts = 0, next_attempt_ms = 0"
+                "UPDATE outbox SET ignored = FALSE, attempts = 0, next_attempt_ms = 0"
                 " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
                 _key(row),
             )
 
 
-def _clean_dead_letters(connection: sqlite3.Connection, erased: Erased, counts: _Counts) -> None:
+def _clean_dead_letters(connection: Connection, erased: Erased, counts: _Counts) -> None:
     for row in _rows(connection, "dead_letters"):
         counts.dead_letters += _rewrite(connection, "dead_letters", row, erased)
 
 
-def _rewrite(
-    connection: sqlite3.Connection, table: str, row: dict[str, Any], erased: Erased
-) -> bool:
+def _rewrite(connection: Connection, table: str, row: dict[str, Any], erased: Erased) -> bool:
     """Rewrite a row of a table that has payloads; True if it named somebody erased."""
     used = connection.execute(
         "SELECT updated_ms FROM occurrences"
@@ -187,19 +186,19 @@ def _rewrite(
     return True
 
 
-def _clean_messages(connection: sqlite3.Connection, email: str) -> int:
+def _clean_messages(connection: Connection, email: str) -> int:
     wanted = email.strip()
     cleaned = 0
     for table, column in _MESSAGES:
         cleaned += connection.execute(
             f"UPDATE {table} SET {column} = '(removed: it named an erased person)'"  # noqa: S608  # own names
-            f" WHERE instr(lower({column}), lower(?)) > 0",
+            f" WHERE replace(lower({column}), lower(?), '') != lower({column})",
             (wanted,),
         ).rowcount
     return cleaned
 
 
-def _rows(connection: sqlite3.Connection, table: str) -> Iterator[dict[str, Any]]:
+def _rows(connection: Connection, table: str) -> Iterator[dict[str, Any]]:
     """Rows with a payload; a discarded dead letter has none left."""
     columns = "calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload"
     cursor = connection.execute(
@@ -213,16 +212,16 @@ def _key(row: dict[str, Any]) -> dict[str, object]:
     return {"calendar": row["calendar_id"], "event": row["event_id"], "uid": row["ical_uid"]}
 
 
-def _cursor(connection: sqlite3.Connection, name: str) -> str | None:
+def _cursor(connection: Connection, name: str) -> str | None:
     row = connection.execute(
         "SELECT value FROM cursors WHERE scope = ? AND name = ?", (SCOPE, name)
     ).fetchone()
     return row[0] if row else None
 
 
-def _keep(connection: sqlite3.Connection, name: str, value: str) -> None:
+def _keep(connection: Connection, name: str, value: str) -> None:
     connection.execute(
         "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET value = excluded.value",
+        " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",
         (SCOPE, name, value),
     )

@@ -6,7 +6,6 @@ a key takes its row over and is sent as always, and what Google confirms as canc
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from datetime import datetime
 from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, from_millis, to_millis
 from connector.domain.model import UserName
 from connector.domain.plan import Gone, Key
+from connector.store.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Held:
 
 
 def hold(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendar: int,
     gone: int,
     *,
@@ -48,13 +48,13 @@ def hold(
     if gone <= share * tracked:
         return None
     cursor = connection.execute(
-        "INSERT INTO held (calendar_id, at_ms, gone, tracked) VALUES (?, ?, ?, ?)",
+        "INSERT INTO held (calendar_id, at_ms, gone, tracked) VALUES (?, ?, ?, ?) RETURNING id",
         (calendar, to_millis(now), gone, tracked),
     )
-    return cursor.lastrowid
+    return int(cursor.fetchone()[0])
 
 
-def confirm(connection: sqlite3.Connection, calendar: int, findings: Iterable[object]) -> None:
+def confirm(connection: Connection, calendar: int, findings: Iterable[object]) -> None:
     """Google itself says that these are cancelled: they need no human any more."""
     held = connection.execute("SELECT 1 FROM held WHERE calendar_id = ?", (calendar,)).fetchone()
     if held is None:
@@ -70,7 +70,7 @@ def confirm(connection: sqlite3.Connection, calendar: int, findings: Iterable[ob
     _forget_empty(connection)
 
 
-def held_differences(connection: sqlite3.Connection) -> list[Held]:
+def held_differences(connection: Connection) -> list[Held]:
     """Every held difference, oldest first."""
     cursor = connection.execute(
         """SELECT h.id, c.name, h.at_ms, h.gone, h.tracked,
@@ -83,7 +83,7 @@ def held_differences(connection: sqlite3.Connection) -> list[Held]:
     ]
 
 
-def held_keys(connection: sqlite3.Connection, held_id: int) -> list[tuple[Key, bool]]:
+def held_keys(connection: Connection, held_id: int) -> list[tuple[Key, bool]]:
     """The keys of a held difference, and whether each would be cancelled."""
     cursor = connection.execute(
         "SELECT event_id, ical_uid, cancels FROM outbox WHERE held_id = ? ORDER BY start_ms",
@@ -92,7 +92,7 @@ def held_keys(connection: sqlite3.Connection, held_id: int) -> list[tuple[Key, b
     return [(Key(row[0], row[1]), bool(row[2])) for row in cursor]
 
 
-def release(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+def release(connection: Connection, ids: Sequence[int]) -> int:
     """Let held differences go out; gives how many rows."""
     freed = 0
     for held_id in ids:
@@ -103,7 +103,7 @@ def release(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     return freed
 
 
-def discard(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
+def discard(connection: Connection, ids: Sequence[int]) -> int:
     """Drop held differences: Salesloft keeps what it holds. Gives how many rows."""
     dropped = 0
     for held_id in ids:
@@ -119,7 +119,7 @@ def discard(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     return dropped
 
 
-def _forget_empty(connection: sqlite3.Connection) -> None:
+def _forget_empty(connection: Connection) -> None:
     connection.execute(
         "DELETE FROM held WHERE NOT EXISTS (SELECT 1 FROM outbox b WHERE b.held_id = held.id)"
     )

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connector.store import migrations
+from connector.store.connection import Connection
 from connector.store.database import schema_version
 from connector.store.schema import metadata
 
@@ -78,12 +79,21 @@ INVARIANTS: Sequence[tuple[str, str]] = (
 """Name of each rule of ours → the rows that break it."""
 
 
+def checks_of(connection: Connection) -> list[StateCheck]:
+    """Every check of a state, whichever database keeps it. A server looks after its pages and keys itself."""
+    if isinstance(connection, sqlite3.Connection):
+        return check_state(connection)
+    version = _version(migrations.HEAD)  # another one is not opened
+    checks = [version, *(_invariant(connection, name, rows) for name, rows in INVARIANTS)]
+    return [*checks, _payloads(connection)]
+
+
 def check_state(connection: sqlite3.Connection) -> list[StateCheck]:
     """Every check, in the order in which to read them; later ones are left out where the file is damaged."""
     checks = [_integrity(connection)]
     if not checks[0].ok:
         return checks
-    version = _version(connection)
+    version = _version(schema_version(connection))
     checks.append(version)
     checks.append(_foreign_keys(connection))
     if version.ok and schema_version(connection) == migrations.HEAD:
@@ -105,8 +115,7 @@ def _integrity(connection: sqlite3.Connection) -> StateCheck:
     return StateCheck("integrity", False, words, REBUILD)
 
 
-def _version(connection: sqlite3.Connection) -> StateCheck:
-    version = schema_version(connection)
+def _version(version: str | None) -> StateCheck:
     if version == migrations.HEAD:
         return StateCheck("schema version", True, f"{version}, the newest that this program knows")
     if version in migrations.KNOWN:
@@ -154,14 +163,14 @@ def _schema(connection: sqlite3.Connection) -> StateCheck:
     return StateCheck("schema", False, "; ".join(differences[:_SHOWN]), REBUILD)
 
 
-def _invariant(connection: sqlite3.Connection, name: str, rows: str) -> StateCheck:
+def _invariant(connection: Connection, name: str, rows: str) -> StateCheck:
     count = connection.execute(f"SELECT count(*) {rows}").fetchone()[0]  # from the table above
     if not count:
         return StateCheck(name, True, "no exception")
     return StateCheck(name, False, f"{count} rows break this rule", RESYNC)
 
 
-def _payloads(connection: sqlite3.Connection) -> StateCheck:
+def _payloads(connection: Connection) -> StateCheck:
     """What waits can be sent, and goes where its row says."""
     name, wrong, count = "what waits can be sent", 0, 0
     cursor = connection.execute(

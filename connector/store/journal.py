@@ -6,7 +6,6 @@ an entry `KEPT_FOR`, so that a row that fails for weeks cannot fill the disk; th
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +14,7 @@ from typing import Protocol
 
 from connector.domain.mapping import Fingerprint, from_millis, to_millis
 from connector.domain.plan import Key
+from connector.store.connection import Connection
 
 KEPT_FOR = timedelta(days=14)
 MOST = 50
@@ -97,7 +97,7 @@ _LOADED = """
     INSERT INTO journal (calendar_id, event_id, ical_uid, at_ms, status, upsert_type, changed, request_id, cost,
                          outcome, message, via, fingerprint, rule)
     SELECT i.calendar_id, i.event_id, i.ical_uid, :at, 0, '', '', '', 0, 'bulk loaded',
-           'bulk job ' || coalesce(j.remote_id, j.name), 'bulk', i.fingerprint,
+           'bulk job ' || coalesce(CAST(j.remote_id AS TEXT), j.name), 'bulk', i.fingerprint,
            CASE WHEN o.updated_ms = i.updated_ms THEN o.rule END
     FROM bulk_items i JOIN bulk_jobs j ON j.id = i.bulk_id
     LEFT JOIN occurrences o USING (calendar_id, event_id, ical_uid)
@@ -121,7 +121,7 @@ _OTHERWISE = """
 """
 
 
-def write(connection: sqlite3.Connection, sent: Sent, entry: Entry | None) -> None:
+def write(connection: Connection, sent: Sent, entry: Entry | None) -> None:
     """Keep what became of one request; call it before the row is settled. Nothing for None."""
     if entry is None:
         return
@@ -146,13 +146,13 @@ def write(connection: sqlite3.Connection, sent: Sent, entry: Entry | None) -> No
     connection.execute(_CAP, {**key, "most": MOST})
 
 
-def note_loaded(connection: sqlite3.Connection, job: int, now: datetime) -> None:
+def note_loaded(connection: Connection, job: int, now: datetime) -> None:
     """Salesloft has a job's records, and may begin; call it once a job."""
     connection.execute(_LOADED, {"job": job, "at": to_millis(now)})
 
 
 def note_done(
-    connection: sqlite3.Connection,
+    connection: Connection,
     job: int,
     refused: Iterable[tuple[int, Key, Outcome, str]],
     now: datetime,
@@ -179,7 +179,7 @@ def note_done(
     )
 
 
-def entries(connection: sqlite3.Connection, calendar: int, event_id: str) -> list[Entry]:
+def entries(connection: Connection, calendar: int, event_id: str) -> list[Entry]:
     """Every request for one event that is still kept, oldest first."""
     cursor = connection.execute(
         """SELECT at_ms, status, upsert_type, changed, request_id, cost, outcome, message, via, fingerprint, rule,
@@ -206,5 +206,5 @@ def entries(connection: sqlite3.Connection, calendar: int, event_id: str) -> lis
     ]
 
 
-def purge(connection: sqlite3.Connection, now: datetime) -> None:
+def purge(connection: Connection, now: datetime) -> None:
     connection.execute("DELETE FROM journal WHERE at_ms < ?", (to_millis(now - KEPT_FOR),))

@@ -11,7 +11,6 @@ same and cancels nothing twice.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from connector.domain.model import EventId, ICalUid, UserGuid
 from connector.domain.plan import Gone, Ground, Key, Known, Send, Withdraw, decide
 from connector.domain.policy import PolicyRules
 from connector.domain.window import Window
+from connector.store.connection import Connection
 from connector.store.rows import delete, enqueue, known_since, remember
 
 _FOR_EVER = datetime(9999, 1, 1, tzinfo=UTC)
@@ -76,7 +76,7 @@ class Farewell:
 
 
 def leave(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendar: int,
     *,
     team: str,
@@ -95,7 +95,7 @@ def leave(
         _forget(connection, calendar)
     # Whoever comes back is listed in full and compared with Salesloft's list.
     connection.execute(
-        "UPDATE calendars SET left_ms = coalesce(left_ms, ?), sync_token = NULL, compared = 0 WHERE id = ?",
+        "UPDATE calendars SET left_ms = coalesce(left_ms, ?), sync_token = NULL, compared = FALSE WHERE id = ?",
         (to_millis(now), calendar),
     )
     if team:
@@ -114,7 +114,7 @@ def leave(
     return farewell(connection, calendar)
 
 
-def farewell(connection: sqlite3.Connection, calendar: int) -> Farewell:
+def farewell(connection: Connection, calendar: int) -> Farewell:
     """How the leaving of a user stands now."""
     left_ms = connection.execute(
         "SELECT left_ms FROM calendars WHERE id = ?", (calendar,)
@@ -147,7 +147,7 @@ def farewell(connection: sqlite3.Connection, calendar: int) -> Farewell:
     )
 
 
-def last_words(connection: sqlite3.Connection) -> Mapping[int, str]:
+def last_words(connection: Connection) -> Mapping[int, str]:
     """Calendars of users who left and for whom cancellations still wait → the team that delivers them, if known."""
     return dict(
         connection.execute(
@@ -159,18 +159,16 @@ def last_words(connection: sqlite3.Connection) -> Mapping[int, str]:
     )
 
 
-def forget_left(connection: sqlite3.Connection, calendar: int) -> None:
+def forget_left(connection: Connection, calendar: int) -> None:
     """The user is back: read in full, compared with Salesloft's list, and nothing of the leaving is remembered."""
     connection.execute(
-        "UPDATE calendars SET left_ms = NULL, sync_token = NULL, compared = 0 WHERE id = ?",
+        "UPDATE calendars SET left_ms = NULL, sync_token = NULL, compared = FALSE WHERE id = ?",
         (calendar,),
     )
     _forget(connection, calendar)
 
 
-def _cancel_future(
-    connection: sqlite3.Connection, calendar: int, ground: Ground
-) -> set[tuple[str, str]]:
+def _cancel_future(connection: Connection, calendar: int, ground: Ground) -> set[tuple[str, str]]:
     """Put the cancellations in line; gives the keys whose cancellation waits now."""
     now = ground.window.start
     ours = {
@@ -196,7 +194,7 @@ def _cancel_future(
     return cancelled
 
 
-def _withdraw(connection: sqlite3.Connection, calendar: int, decision: Withdraw) -> None:
+def _withdraw(connection: Connection, calendar: int, decision: Withdraw) -> None:
     delete(connection, "outbox", calendar, decision.key)
     delete(connection, "dead_letters", calendar, decision.key)
     if decision.known is not None:
@@ -209,13 +207,13 @@ def _is_cancellation(known: Known) -> bool:
     return known.pending in (CANCELLED, CANCELLED_AND_BLANKED)
 
 
-def _drop(connection: sqlite3.Connection, calendar: int, kept: set[tuple[str, str]]) -> None:
+def _drop(connection: Connection, calendar: int, kept: set[tuple[str, str]]) -> None:
     """Drop what waits but for the cancellations of this leaving.
 
     What was tried, or stands in a bulk job, may arrive all the same: then nobody knows what Salesloft holds of it.
     """
     rows = connection.execute(
-        "SELECT event_id, ical_uid, attempted OR in_flight FROM outbox WHERE calendar_id = ?",
+        "SELECT event_id, ical_uid, attempted > 0 OR in_flight FROM outbox WHERE calendar_id = ?",
         (calendar,),
     ).fetchall()
     for event_id, uid, attempted in rows:
@@ -224,7 +222,7 @@ def _drop(connection: sqlite3.Connection, calendar: int, kept: set[tuple[str, st
             continue
         if attempted:
             connection.execute(
-                "UPDATE occurrences SET accepted = ?, ours = 1"
+                "UPDATE occurrences SET accepted = ?, ours = TRUE"
                 " WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
                 (UNCERTAIN, calendar, event_id, uid),
             )
@@ -255,7 +253,7 @@ def _drop(connection: sqlite3.Connection, calendar: int, kept: set[tuple[str, st
     )
 
 
-def _waiting(connection: sqlite3.Connection, calendar: int) -> set[tuple[str, str]]:
+def _waiting(connection: Connection, calendar: int) -> set[tuple[str, str]]:
     """The keys of which something waits or was refused."""
     return {
         (row[0], row[1])
@@ -267,7 +265,7 @@ def _waiting(connection: sqlite3.Connection, calendar: int) -> set[tuple[str, st
     }
 
 
-def _refused(connection: sqlite3.Connection, calendar: int) -> list[Key]:
+def _refused(connection: Connection, calendar: int) -> list[Key]:
     return [
         Key(EventId(row[0]), ICalUid(row[1]))
         for row in connection.execute(
@@ -277,7 +275,7 @@ def _refused(connection: sqlite3.Connection, calendar: int) -> list[Key]:
 
 
 def _cancellations(
-    connection: sqlite3.Connection, calendar: int, cancelled: set[tuple[str, str]]
+    connection: Connection, calendar: int, cancelled: set[tuple[str, str]]
 ) -> tuple[Cancellation, ...]:
     waiting = {
         (row[0], row[1])
@@ -310,25 +308,25 @@ def _scope(calendar: int) -> str:
     return f"offboard:{calendar}"
 
 
-def _cancelled(connection: sqlite3.Connection, calendar: int) -> set[tuple[str, str]]:
+def _cancelled(connection: Connection, calendar: int) -> set[tuple[str, str]]:
     keys = json.loads(_cursor(connection, calendar, "cancelled") or "[]")
     return {(event_id, uid) for event_id, uid in keys}
 
 
-def _cursor(connection: sqlite3.Connection, calendar: int, name: str) -> str | None:
+def _cursor(connection: Connection, calendar: int, name: str) -> str | None:
     row = connection.execute(
         "SELECT value FROM cursors WHERE scope = ? AND name = ?", (_scope(calendar), name)
     ).fetchone()
     return row[0] if row else None
 
 
-def _keep(connection: sqlite3.Connection, calendar: int, name: str, value: str) -> None:
+def _keep(connection: Connection, calendar: int, name: str, value: str) -> None:
     connection.execute(
         "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
-        " ON CONFLICT DO UPDATE SET value = excluded.value",
+        " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",
         (_scope(calendar), name, value),
     )
 
 
-def _forget(connection: sqlite3.Connection, calendar: int) -> None:
+def _forget(connection: Connection, calendar: int) -> None:
     connection.execute("DELETE FROM cursors WHERE scope = ?", (_scope(calendar),))

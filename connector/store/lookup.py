@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +10,7 @@ from connector.domain.mapping import from_millis
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key, Known
 from connector.store import journal
+from connector.store.connection import Connection
 from connector.store.rows import known_of_events, known_of_series
 
 
@@ -49,9 +49,7 @@ class Remembered:
     journal: tuple[journal.Entry, ...]
 
 
-def remembered(
-    connection: sqlite3.Connection, calendar: int, ids: Iterable[str]
-) -> list[Remembered]:
+def remembered(connection: Connection, calendar: int, ids: Iterable[str]) -> list[Remembered]:
     """What is known under these ids, as events or as series, by their start."""
     wanted = [EventId(one) for one in ids]
     rows = {row.key: row for row in known_of_events(connection, calendar, wanted)}
@@ -71,7 +69,7 @@ def remembered(
     ]
 
 
-def ids_of_uid(connection: sqlite3.Connection, calendar: int, uid: ICalUid | str) -> list[str]:
+def ids_of_uid(connection: Connection, calendar: int, uid: ICalUid | str) -> list[str]:
     """The event ids that are known under an iCalUID."""
     cursor = connection.execute(
         "SELECT DISTINCT event_id FROM occurrences WHERE calendar_id = ? AND ical_uid = ?",
@@ -80,7 +78,7 @@ def ids_of_uid(connection: sqlite3.Connection, calendar: int, uid: ICalUid | str
     return [row[0] for row in cursor]
 
 
-def set_aside(connection: sqlite3.Connection, calendar: int, event_id: str) -> str | None:
+def set_aside(connection: Connection, calendar: int, event_id: str) -> str | None:
     """Why an event could not be read, if it could not."""
     row = connection.execute(
         "SELECT reason FROM set_aside WHERE calendar_id = ? AND event_id = ?", (calendar, event_id)
@@ -88,10 +86,11 @@ def set_aside(connection: sqlite3.Connection, calendar: int, event_id: str) -> s
     return str(row[0]) if row else None
 
 
-def _waiting(connection: sqlite3.Connection, calendar: int, key: Key) -> Waiting | None:
+def _waiting(connection: Connection, calendar: int, key: Key) -> Waiting | None:
     row = connection.execute(
         """SELECT b.queued_ms, b.attempts, b.next_attempt_ms, b.last_error, b.in_flight, b.held_id, b.after_uid,
-                  (SELECT coalesce(j.remote_id, j.name) FROM bulk_items i JOIN bulk_jobs j ON j.id = i.bulk_id
+                  (SELECT coalesce(CAST(j.remote_id AS TEXT), j.name)
+                   FROM bulk_items i JOIN bulk_jobs j ON j.id = i.bulk_id
                    WHERE i.calendar_id = b.calendar_id AND i.event_id = b.event_id AND i.ical_uid = b.ical_uid)
            FROM outbox b WHERE b.calendar_id = ? AND b.event_id = ? AND b.ical_uid = ?""",
         (calendar, key.event_id, key.ical_uid),
@@ -110,7 +109,7 @@ def _waiting(connection: sqlite3.Connection, calendar: int, key: Key) -> Waiting
     )
 
 
-def _letter(connection: sqlite3.Connection, calendar: int, key: Key) -> Letter | None:
+def _letter(connection: Connection, calendar: int, key: Key) -> Letter | None:
     row = connection.execute(
         """SELECT at_ms, status, reason, request_id, discarded FROM dead_letters
            WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?""",

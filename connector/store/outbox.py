@@ -7,7 +7,6 @@ Settling is conditional on the content that was sent: `updated_ms` rises with ev
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +23,7 @@ from connector.domain.mapping import (
 )
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
+from connector.store.connection import Connection
 
 SOON = timedelta(hours=24)
 BEYOND = timedelta(days=2)
@@ -31,6 +31,9 @@ BEYOND = timedelta(days=2)
 LONGEST_WAIT = timedelta(hours=1)
 """No row waits longer for its next attempt; a time further ahead was set before the clock went back."""
 
+
+NO_LIMIT = 2**62
+"""As a LIMIT: every row."""
 
 IGNORED_TWICE = "ignored: Salesloft keeps other content under a later updated_at"
 """The reason of a dead letter that Salesloft answered with success."""
@@ -71,7 +74,7 @@ _READY = """
            EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
                    AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
     FROM outbox b
-    WHERE b.calendar_id IN (SELECT value FROM json_each(:calendars))
+    WHERE b.calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))
       AND NOT b.in_flight AND b.held_id IS NULL
       AND (b.next_attempt_ms <= :due OR b.next_attempt_ms > :late)
       AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
@@ -86,7 +89,8 @@ Running and coming occurrences by their start, then the past, latest first.
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
     turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness)
-                     + coalesce((SELECT value FROM json_each(:recent) WHERE key = CAST(calendar_id AS TEXT)), 0) AS turn
+                     + coalesce((SELECT CAST(value AS BIGINT) FROM json_each(:recent)
+                                 WHERE key = CAST(calendar_id AS TEXT)), 0) AS turn
               FROM ready WHERE :blocked_too OR NOT blocked),
     first AS (SELECT * FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit)
     SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
@@ -96,12 +100,12 @@ _MOST_URGENT = f"""
 """  # noqa: S608  # a constant
 """The keys are chosen first: a sort that drags every payload along takes twice as long."""
 
-_CLAIM = """UPDATE outbox SET in_flight = 1, attempted = attempted + 1
+_CLAIM = """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
 
 _NEXT_DUE = """
     SELECT min(CASE WHEN next_attempt_ms > :late THEN 0 ELSE next_attempt_ms END), count(*) FROM outbox
-    WHERE calendar_id IN (SELECT value FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
+    WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
       AND attempts < :most
       AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
@@ -112,7 +116,7 @@ _NEXT_DUE = """
 
 
 def claim(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendars: Sequence[int],
     limit: int,
     now: datetime,
@@ -148,7 +152,7 @@ def claim(
 
 
 def waiting(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendars: Sequence[int],
     now: datetime,
     most_attempts: int | None = None,
@@ -172,7 +176,7 @@ def waiting(
     return row[0], row[1]
 
 
-def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: datetime) -> list[Row]:
+def unsettled(connection: Connection, calendars: Sequence[int], now: datetime) -> list[Row]:
     """Everything in the outbox, in the order in which it would be sent, claiming nothing."""
     cursor = connection.execute(
         _MOST_URGENT,
@@ -186,7 +190,7 @@ def unsettled(connection: sqlite3.Connection, calendars: Sequence[int], now: dat
             "spare": False,
             "recent": "{}",
             "blocked_too": True,
-            "limit": -1,
+            "limit": NO_LIMIT,
         },
     )
     return [_to_row(row) for row in cursor]
@@ -206,7 +210,7 @@ def _to_row(row: tuple[Any, ...]) -> Row:
     )
 
 
-def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
     """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same."""
     for row in rows:
         key = _parameters(row)
@@ -221,7 +225,7 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
         ).rowcount
         if not settled:
             connection.execute(
-                "UPDATE outbox SET in_flight = 0, attempted = 0"
+                "UPDATE outbox SET in_flight = FALSE, attempted = 0"
                 " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
                 key,
             )
@@ -229,25 +233,28 @@ def settle_accepted(connection: sqlite3.Connection, rows: Iterable[Row]) -> None
         # Neither this content in line nor newer content: something newer was accepted before (it overtook a bulk
         # job), and Salesloft has ignored this one.
         connection.execute(
-            """UPDATE occurrences SET accepted = :fingerprint, ours = 1,
+            """UPDATE occurrences SET accepted = :fingerprint, ours = TRUE,
                    canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
                WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
                  AND (:settled OR EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar
                                           AND b.event_id = :event AND b.ical_uid = :uid))""",
-            {**key, "fingerprint": row.fingerprint, "alive": not cancelled, "settled": settled},
+            {
+                **key,
+                "fingerprint": row.fingerprint,
+                "alive": not cancelled,
+                "settled": bool(settled),
+            },
         )
 
 
-def settle_ignored(
-    connection: sqlite3.Connection, row: Row, stored_at: datetime, payload: bytes
-) -> None:
+def settle_ignored(connection: Connection, row: Row, stored_at: datetime, payload: bytes) -> None:
     """Salesloft ignored this content for a later time that it holds: once more, with a time just above that.
 
     `payload` is the content with that time. Newer content waits already: it is judged by its own answer.
     """
     parameters = {**_parameters(row), "above": to_millis(stored_at) + 1, "payload": payload}
     connection.execute(
-        """UPDATE outbox SET in_flight = 0, ignored = (updated_ms = :updated),
+        """UPDATE outbox SET in_flight = FALSE, ignored = (updated_ms = :updated),
                payload = CASE WHEN updated_ms = :updated THEN :payload ELSE payload END,
                updated_ms = CASE WHEN updated_ms = :updated THEN :above ELSE updated_ms END
            WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
@@ -256,25 +263,23 @@ def settle_ignored(
     _raise_time(connection, parameters)
 
 
-def note_stored_time(connection: sqlite3.Connection, row: Row, stored_at: datetime) -> None:
+def note_stored_time(connection: Connection, row: Row, stored_at: datetime) -> None:
     """Salesloft keeps a later time than was sent: the next content must be later still."""
     _raise_time(connection, {**_parameters(row), "above": to_millis(stored_at)})
 
 
-def _raise_time(connection: sqlite3.Connection, parameters: dict[str, Any]) -> None:
+def _raise_time(connection: Connection, parameters: dict[str, Any]) -> None:
     connection.execute(
-        """UPDATE occurrences SET updated_ms = max(updated_ms, :above)
+        """UPDATE occurrences SET updated_ms = CASE WHEN updated_ms > :above THEN updated_ms ELSE :above END
            WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid""",
         parameters,
     )
 
 
-def settle_later(
-    connection: sqlite3.Connection, row: Row, *, next_attempt: datetime, error: str
-) -> None:
+def settle_later(connection: Connection, row: Row, *, next_attempt: datetime, error: str) -> None:
     """A passing failure: the row waits for its next attempt; newer content does not."""
     connection.execute(
-        """UPDATE outbox SET in_flight = 0,
+        """UPDATE outbox SET in_flight = FALSE,
                attempts = CASE WHEN updated_ms = :updated THEN attempts + 1 ELSE attempts END,
                next_attempt_ms = CASE WHEN updated_ms = :updated THEN :next ELSE next_attempt_ms END,
                last_error = :error
@@ -284,7 +289,7 @@ def settle_later(
 
 
 def settle_refused(
-    connection: sqlite3.Connection,
+    connection: Connection,
     row: Row,
     *,
     status: int,
@@ -324,7 +329,7 @@ def settle_refused(
     return True
 
 
-def _note_uncertain(connection: sqlite3.Connection, key: dict[str, Any]) -> None:
+def _note_uncertain(connection: Connection, key: dict[str, Any]) -> None:
     """This content was refused, but what was sent of the key before, without an answer, may have been applied."""
     connection.execute(
         """UPDATE occurrences SET accepted = :uncertain
@@ -335,41 +340,41 @@ def _note_uncertain(connection: sqlite3.Connection, key: dict[str, Any]) -> None
     )
 
 
-def put_off(connection: sqlite3.Connection, row: Row, until: datetime, error: str) -> None:
+def put_off(connection: Connection, row: Row, until: datetime, error: str) -> None:
     """Everything of a row's calendar waits until then, except what is in flight; the row is in line again."""
     connection.execute(
         "UPDATE outbox SET next_attempt_ms = ?, last_error = ? WHERE calendar_id = ? AND NOT in_flight",
         (to_millis(until), error, row.calendar),
     )
     connection.execute(
-        "UPDATE outbox SET in_flight = 0, next_attempt_ms = :until, last_error = :error"
+        "UPDATE outbox SET in_flight = FALSE, next_attempt_ms = :until, last_error = :error"
         " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
         {**_parameters(row), "until": to_millis(until), "error": error},
     )
 
 
-def retry_now(connection: sqlite3.Connection, calendars: Sequence[int]) -> None:
+def retry_now(connection: Connection, calendars: Sequence[int]) -> None:
     """End every pause between attempts."""
     connection.execute(
         "UPDATE outbox SET next_attempt_ms = 0 WHERE next_attempt_ms > 0"
-        " AND calendar_id IN (SELECT value FROM json_each(?))",
+        " AND calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
         (json.dumps(list(calendars)),),
     )
 
 
-def release(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+def release(connection: Connection, rows: Iterable[Row]) -> None:
     """Give claimed rows back as they were: this request surely changed nothing."""
     connection.executemany(
-        "UPDATE outbox SET in_flight = 0, attempted = max(attempted - 1, 0)"
+        "UPDATE outbox SET in_flight = FALSE, attempted = CASE WHEN attempted > 0 THEN attempted - 1 ELSE 0 END"
         " WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
         [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows],
     )
 
 
-def release_all(connection: sqlite3.Connection) -> None:
+def release_all(connection: Connection) -> None:
     """After a start: whatever a dead process had in flight is in line again; bulk jobs keep theirs."""
     connection.execute(
-        """UPDATE outbox SET in_flight = 0 WHERE in_flight AND NOT EXISTS (
+        """UPDATE outbox SET in_flight = FALSE WHERE in_flight AND NOT EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)"""
     )

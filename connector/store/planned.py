@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from enum import StrEnum
 from connector.domain.mapping import Fingerprint, from_millis, hides, to_millis
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
+from connector.store.connection import Connection
 from connector.store.outbox import BEYOND, SOON, Lane
 
 
@@ -44,12 +44,12 @@ _ROWS = """
     SELECT b.calendar_id, b.event_id, b.ical_uid, b.updated_ms, b.start_ms, b.end_ms, b.cancels, b.fingerprint,
            b.backfill, b.prospect, b.after_uid, b.held_id, b.in_flight, b.next_attempt_ms, o.accepted, o.rule
     FROM outbox b LEFT JOIN occurrences o USING (calendar_id, event_id, ical_uid)
-    WHERE b.calendar_id IN (SELECT value FROM json_each(?)) ORDER BY b.start_ms
+    WHERE b.calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY b.start_ms
 """
 
 
 def planned_rows(
-    connection: sqlite3.Connection, calendars: Sequence[int], now: datetime
+    connection: Connection, calendars: Sequence[int], now: datetime
 ) -> list[PlannedRow]:
     """Everything in the outbox of some calendars, by start."""
     at, soon, beyond = to_millis(now), to_millis(now + SOON), to_millis(now + BEYOND)

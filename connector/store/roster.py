@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +11,7 @@ from connector.domain.mapping import UNCERTAIN, from_millis, to_millis
 from connector.domain.model import UserGuid, UserName
 from connector.domain.roster import EXTERNAL, Change, change_of
 from connector.store.calendars import of_user
+from connector.store.connection import Connection
 
 _CURSOR, _MEMBERS = "settings updated_at", "settings members"
 _OF_CALENDAR = (
@@ -60,7 +60,7 @@ class Transition:
     dropped: Dropped = Dropped()
 
 
-def note(connection: sqlite3.Connection, told: Iterable[Told], now: datetime) -> list[Transition]:
+def note(connection: Connection, told: Iterable[Told], now: datetime) -> list[Transition]:
     """Keep what a look-up says, and what follows from it: a user who left waits for nothing any more."""
     transitions = []
     for one in told:
@@ -92,9 +92,7 @@ def note(connection: sqlite3.Connection, told: Iterable[Told], now: datetime) ->
     return transitions
 
 
-def reconnect(
-    connection: sqlite3.Connection, guids: Iterable[UserGuid]
-) -> list[tuple[int, UserName]]:
+def reconnect(connection: Connection, guids: Iterable[UserGuid]) -> list[tuple[int, UserName]]:
     """Serve these users again whatever Salesloft said once: the files alone decide now."""
     found = connection.execute(
         "SELECT id, name FROM calendars WHERE disconnected_ms IS NOT NULL"
@@ -107,7 +105,7 @@ def reconnect(
     return [(row[0], UserName(row[1])) for row in found]
 
 
-def purge_disconnected(connection: sqlite3.Connection, before: datetime) -> list[UserName]:
+def purge_disconnected(connection: Connection, before: datetime) -> list[UserName]:
     """Forget everything of calendars whose users left before a moment, but that they did; gives their names."""
     found = connection.execute(
         """SELECT id, name FROM calendars c WHERE disconnected_ms < ? AND (
@@ -122,7 +120,7 @@ def purge_disconnected(connection: sqlite3.Connection, before: datetime) -> list
             connection.execute(f"DELETE FROM {table} WHERE calendar_id = ?", (row[0],))  # noqa: S608  # own names
         connection.execute(
             """UPDATE calendars SET sync_token = NULL, token_fingerprint = NULL, time_zone = NULL, access_role = NULL,
-                   listed_from = NULL, listed_until = NULL, last_success = NULL, last_full = NULL, compared = 0,
+                   listed_from = NULL, listed_until = NULL, last_success = NULL, last_full = NULL, compared = FALSE,
                    parked_reason = NULL, parked_message = NULL, parked_since = NULL, refusals = 0,
                    refused_since = NULL, lost_ms = NULL, credentials = NULL, credentials_since = NULL
                WHERE id = ?""",
@@ -131,26 +129,26 @@ def purge_disconnected(connection: sqlite3.Connection, before: datetime) -> list
     return [UserName(row[1]) for row in found]
 
 
-def cursor(connection: sqlite3.Connection, team: str) -> datetime | None:
+def cursor(connection: Connection, team: str) -> datetime | None:
     """Up to when a team's settings were looked up, in Salesloft's own time."""
     text = _value(connection, team, _CURSOR)
     return from_millis(int(text)) if text is not None else None
 
 
-def keep_cursor(connection: sqlite3.Connection, team: str, at: datetime) -> None:
+def keep_cursor(connection: Connection, team: str, at: datetime) -> None:
     _keep(connection, team, _CURSOR, str(to_millis(at)))
 
 
-def members(connection: sqlite3.Connection, team: str) -> frozenset[UserGuid]:
+def members(connection: Connection, team: str) -> frozenset[UserGuid]:
     """The users of a team who are served without a file."""
     return frozenset(json.loads(_value(connection, team, _MEMBERS) or "[]"))
 
 
-def keep_members(connection: sqlite3.Connection, team: str, guids: Iterable[UserGuid]) -> None:
+def keep_members(connection: Connection, team: str, guids: Iterable[UserGuid]) -> None:
     _keep(connection, team, _MEMBERS, json.dumps(sorted(guids)))
 
 
-def banner_up(connection: sqlite3.Connection, calendar: int, since: datetime | None) -> None:
+def banner_up(connection: Connection, calendar: int, since: datetime | None) -> None:
     """The user's banner is up (since when we know it), or down."""
     connection.execute(
         "UPDATE calendars SET banner_ms = ? WHERE id = ?",
@@ -158,12 +156,12 @@ def banner_up(connection: sqlite3.Connection, calendar: int, since: datetime | N
     )
 
 
-def forget_settings(connection: sqlite3.Connection, calendar: int) -> None:
+def forget_settings(connection: Connection, calendar: int) -> None:
     """Salesloft no longer knows these settings."""
     connection.execute("UPDATE calendars SET settings_id = NULL WHERE id = ?", (calendar,))
 
 
-def _leave(connection: sqlite3.Connection, calendar: int, now: datetime) -> Dropped:
+def _leave(connection: Connection, calendar: int, now: datetime) -> Dropped:
     connection.execute(
         "UPDATE calendars SET disconnected_ms = ?, refusals = 0, refused_since = NULL, lost_ms = NULL WHERE id = ?",
         (to_millis(now), calendar),
@@ -171,18 +169,19 @@ def _leave(connection: sqlite3.Connection, calendar: int, now: datetime) -> Drop
     return _drop(connection, calendar)
 
 
-def _drop(connection: sqlite3.Connection, calendar: int) -> Dropped:
+def _drop(connection: Connection, calendar: int) -> Dropped:
     """Empty the calendar's line. What is in flight settles by its answer; what a job holds cannot be taken back."""
     # Records of a job that Salesloft does not have yet are still ours.
     connection.execute(
-        """UPDATE outbox SET in_flight = 0 WHERE calendar_id = :calendar AND EXISTS (
+        """UPDATE outbox SET in_flight = FALSE WHERE calendar_id = :calendar AND EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.calendar_id = :calendar AND NOT i.loaded
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
         {"calendar": calendar},
     )
     connection.execute("DELETE FROM bulk_items WHERE calendar_id = ? AND NOT loaded", (calendar,))
     rows, cancels = connection.execute(
-        "SELECT count(*), coalesce(sum(cancels), 0) FROM outbox WHERE calendar_id = ? AND NOT in_flight",
+        "SELECT count(*), coalesce(sum(CASE WHEN cancels THEN 1 ELSE 0 END), 0) FROM outbox"
+        " WHERE calendar_id = ? AND NOT in_flight",
         (calendar,),
     ).fetchone()
     connection.execute("DELETE FROM outbox WHERE calendar_id = ? AND NOT in_flight", (calendar,))
@@ -196,11 +195,11 @@ def _drop(connection: sqlite3.Connection, calendar: int) -> Dropped:
     return Dropped(rows, cancels, in_job)
 
 
-def _return(connection: sqlite3.Connection, calendar: int) -> None:
+def _return(connection: Connection, calendar: int) -> None:
     """The next reading is a full one that compares with Salesloft's list: nobody knows what happened there since."""
     _drop(connection, calendar)
     connection.execute(
-        """UPDATE calendars SET disconnected_ms = NULL, sync_token = NULL, compared = 0, listed_from = NULL,
+        """UPDATE calendars SET disconnected_ms = NULL, sync_token = NULL, compared = FALSE, listed_from = NULL,
                listed_until = NULL WHERE id = ?""",
         (calendar,),
     )
@@ -210,14 +209,14 @@ def _return(connection: sqlite3.Connection, calendar: int) -> None:
     )
 
 
-def _value(connection: sqlite3.Connection, scope: str, name: str) -> str | None:
+def _value(connection: Connection, scope: str, name: str) -> str | None:
     row = connection.execute(
         "SELECT value FROM cursors WHERE scope = ? AND name = ?", (scope, name)
     ).fetchone()
     return str(row[0]) if row is not None else None
 
 
-def _keep(connection: sqlite3.Connection, scope: str, name: str, value: str) -> None:
+def _keep(connection: Connection, scope: str, name: str, value: str) -> None:
     connection.execute(
         "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
         " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -12,10 +11,11 @@ from connector.domain.mapping import Fingerprint, from_millis, to_millis
 from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key, Known, Send
 from connector.domain.policy import Rule
+from connector.store.connection import Connection
 
 _KNOWN = """
     SELECT o.event_id, o.ical_uid, o.series_id, o.start_ms, o.end_ms, o.all_day, o.alive, o.accepted,
-           b.fingerprint, coalesce(b.attempted OR b.in_flight, 0), d.fingerprint,
+           b.fingerprint, coalesce(b.attempted > 0 OR b.in_flight, FALSE), d.fingerprint,
            o.exposed, o.prospect, o.updated_ms, o.canceled_ms, o.rule
     FROM occurrences o
     LEFT JOIN outbox b USING (calendar_id, event_id, ical_uid)
@@ -44,30 +44,26 @@ _ENQUEUE = """
                         prospect, cancels, backfill, after_uid, attempted, in_flight, attempts, next_attempt_ms,
                         queued_ms, held_id)
     VALUES (:calendar, :event, :uid, :updated, :fingerprint, :payload, :start, :end,
-            :prospect, :cancels, :backfill, :after, 0, 0, 0, 0, :now, :held)
+            :prospect, :cancels, :backfill, :after, 0, FALSE, 0, 0, :now, :held)
     ON CONFLICT (calendar_id, event_id, ical_uid) DO UPDATE SET
         updated_ms = excluded.updated_ms, fingerprint = excluded.fingerprint, payload = excluded.payload,
         start_ms = excluded.start_ms, end_ms = excluded.end_ms, prospect = excluded.prospect,
-        cancels = excluded.cancels, backfill = min(outbox.backfill, excluded.backfill),
-        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL, ignored = 0,
+        cancels = excluded.cancels, backfill = (outbox.backfill AND excluded.backfill),
+        after_uid = excluded.after_uid, attempts = 0, next_attempt_ms = 0, last_error = NULL, ignored = FALSE,
         held_id = excluded.held_id
 """
 """One row per occurrence: newer content replaces what waits; what was tried before stays marked as tried."""
 
 
-def known_of_events(
-    connection: sqlite3.Connection, calendar: int, ids: Iterable[EventId]
-) -> list[Known]:
+def known_of_events(connection: Connection, calendar: int, ids: Iterable[EventId]) -> list[Known]:
     return _known(connection, _KNOWN_OF_EVENTS, calendar, ids)
 
 
-def known_of_series(
-    connection: sqlite3.Connection, calendar: int, ids: Iterable[EventId]
-) -> list[Known]:
+def known_of_series(connection: Connection, calendar: int, ids: Iterable[EventId]) -> list[Known]:
     return _known(connection, _KNOWN_OF_SERIES, calendar, ids)
 
 
-def known_since(connection: sqlite3.Connection, calendar: int, since: datetime) -> list[Known]:
+def known_since(connection: Connection, calendar: int, since: datetime) -> list[Known]:
     """Everything remembered that ends after `since`, or of which something waits."""
     cursor = connection.execute(
         _KNOWN + " AND (o.end_ms > :since OR b.fingerprint IS NOT NULL)",
@@ -77,7 +73,7 @@ def known_since(connection: sqlite3.Connection, calendar: int, since: datetime) 
 
 
 def _known(
-    connection: sqlite3.Connection, statement: str, calendar: int, ids: Iterable[EventId]
+    connection: Connection, statement: str, calendar: int, ids: Iterable[EventId]
 ) -> list[Known]:
     parameters = {"calendar": calendar, "ids": json.dumps(list(ids))}
     return [_to_known(row) for row in connection.execute(statement, parameters)]
@@ -107,7 +103,7 @@ def _fingerprint(text: str | None) -> Fingerprint | None:
     return Fingerprint(text) if text is not None else None
 
 
-def remember(connection: sqlite3.Connection, calendar: int, known: Known) -> None:
+def remember(connection: Connection, calendar: int, known: Known) -> None:
     connection.execute(
         _REMEMBER,
         {
@@ -130,7 +126,7 @@ def remember(connection: sqlite3.Connection, calendar: int, known: Known) -> Non
 
 
 def enqueue(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendar: int,
     send: Send,
     *,
@@ -163,7 +159,7 @@ def enqueue(
     delete(connection, "dead_letters", calendar, known.key)
 
 
-def delete(connection: sqlite3.Connection, table: str, calendar: int, key: Key) -> bool:
+def delete(connection: Connection, table: str, calendar: int, key: Key) -> bool:
     """Remove the row of a key from one of the tables that have it; True if there was one."""
     if table not in ("occurrences", "outbox", "dead_letters"):
         raise ValueError(table)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from connector.domain.mapping import to_millis
+from connector.store.connection import Connection
 
 _NAME = "points_borrowed"
 
@@ -23,20 +23,20 @@ class Loan:
     granted: bool = False
 
 
-def loan_of(connection: sqlite3.Connection, team: str) -> Loan | None:
+def loan_of(connection: Connection, team: str) -> Loan | None:
     row = connection.execute(
         "SELECT value FROM cursors WHERE scope = ? AND name = ?", (team, _NAME)
     ).fetchone()
     return Loan(**json.loads(row[0])) if row else None
 
 
-def loans(connection: sqlite3.Connection, teams: Collection[str]) -> dict[str, Loan]:
+def loans(connection: Connection, teams: Collection[str]) -> dict[str, Loan]:
     """The loans of these teams, in one look: it is done every second."""
     found = connection.execute("SELECT scope, value FROM cursors WHERE name = ?", (_NAME,))
     return {row[0]: Loan(**json.loads(row[1])) for row in found if row[0] in teams}
 
 
-def ask(connection: sqlite3.Connection, team: str, loan: Loan, now: datetime) -> Loan:
+def ask(connection: Connection, team: str, loan: Loan, now: datetime) -> Loan:
     """Ask for a loan, or prolong one's own; gives the one that stands, which is another's while that one lasts."""
     standing = loan_of(connection, team)
     if standing is not None and standing.borrower != loan.borrower:
@@ -48,7 +48,7 @@ def ask(connection: sqlite3.Connection, team: str, loan: Loan, now: datetime) ->
     return Loan(loan.borrower, loan.points, loan.until_ms, granted)
 
 
-def grant(connection: sqlite3.Connection, granted: Mapping[str, Loan]) -> None:
+def grant(connection: Connection, granted: Mapping[str, Loan]) -> None:
     """The holder has made room, for as long as each of these loans stands."""
     for team, loan in granted.items():
         standing = loan_of(connection, team)
@@ -56,13 +56,13 @@ def grant(connection: sqlite3.Connection, granted: Mapping[str, Loan]) -> None:
             _write(connection, team, Loan(loan.borrower, loan.points, standing.until_ms, True))
 
 
-def forget(connection: sqlite3.Connection, teams: Sequence[str]) -> None:
+def forget(connection: Connection, teams: Sequence[str]) -> None:
     connection.executemany(
         "DELETE FROM cursors WHERE scope = ? AND name = ?", [(team, _NAME) for team in teams]
     )
 
 
-def _write(connection: sqlite3.Connection, team: str, loan: Loan) -> None:
+def _write(connection: Connection, team: str, loan: Loan) -> None:
     value = {
         "borrower": loan.borrower,
         "points": loan.points,
@@ -70,6 +70,7 @@ def _write(connection: sqlite3.Connection, team: str, loan: Loan) -> None:
         "granted": loan.granted,
     }
     connection.execute(
-        "INSERT OR REPLACE INTO cursors (scope, name, value) VALUES (?, ?, ?)",
+        "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
+        " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",
         (team, _NAME, json.dumps(value)),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from datetime import datetime
 from connector.domain.mapping import from_millis, to_millis
 from connector.store import calendars
 from connector.store.calendars import CalendarState
+from connector.store.connection import Connection
 from connector.store.held import Held, held_differences
 from connector.store.outbox import SOON, Lane
 
@@ -69,7 +69,7 @@ _VERIFIED = """
 _VERIFIED_NAMES = ("equal", "missing", "extra", "different", "repaired")
 
 
-def standing(connection: sqlite3.Connection, now: datetime) -> Standing:
+def standing(connection: Connection, now: datetime) -> Standing:
     """Everything at one moment, read in one transaction."""
     backlog: defaultdict[int, dict[Lane, int]] = defaultdict(dict)
     oldest: dict[int, datetime] = {}
@@ -101,7 +101,7 @@ def standing(connection: sqlite3.Connection, now: datetime) -> Standing:
     )
 
 
-def changes_of_job(connection: sqlite3.Connection, job: int) -> list[int]:
+def changes_of_job(connection: Connection, job: int) -> list[int]:
     """The `updated_at` (ms) of each record of a bulk job that a change brought up: for measuring freshness."""
     return [
         row[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from connector.store import held as held_rows
 from connector.store.bookings import purge_bookings
 from connector.store.calendars import CalendarState as CalendarState
 from connector.store.commit import Committed, Cycle, commit_cycle
+from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 
@@ -44,7 +44,7 @@ class State:
     def close(self) -> None:
         self._database.close()
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, function: Callable[[Connection], T]) -> T:
         """One transaction of a part of the state that has a module of its own (bookings, roster, erasures)."""
         return await self._database.run(function)
 
@@ -63,7 +63,7 @@ class State:
         """What is remembered of these event ids, of these series, and of the series that these events belong to."""
         event_ids, series_ids = set(events), set(series)
 
-        def read(connection: sqlite3.Connection) -> list[Known]:
+        def read(connection: Connection) -> list[Known]:
             found = {row.key: row for row in rows.known_of_events(connection, calendar, event_ids)}
             of_series = series_ids | {row.series_id for row in found.values() if row.series_id}
             for row in rows.known_of_series(connection, calendar, of_series):
@@ -137,7 +137,7 @@ class State:
     ) -> None:
         """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             for row in settled:
                 journal.write(connection, row, entry)
             outbox.settle_accepted(connection, settled)
@@ -154,7 +154,7 @@ class State:
         payload: bytes,
         entry: journal.Entry | None = None,
     ) -> None:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             journal.write(connection, row, entry)
             outbox.settle_ignored(connection, row, stored_at, payload)
 
@@ -167,7 +167,7 @@ class State:
         error: str,
         entry: journal.Entry | None = None,
     ) -> None:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             journal.write(connection, row, entry)
             outbox.settle_later(connection, row, next_attempt=next_attempt, error=error)
 
@@ -182,7 +182,7 @@ class State:
         now: datetime,
         entry: journal.Entry | None = None,
     ) -> bool:
-        def write(connection: sqlite3.Connection) -> bool:
+        def write(connection: Connection) -> bool:
             journal.write(connection, row, entry)
             return outbox.settle_refused(
                 connection, row, status=status, reason=reason, request_id=request_id, now=now
@@ -195,7 +195,7 @@ class State:
     ) -> None:
         """A whole calendar waits: Salesloft forbids it."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             journal.write(connection, row, entry)
             outbox.put_off(connection, row, until, error)
 
@@ -208,7 +208,7 @@ class State:
     async def release(
         self, claimed: Sequence[outbox.Row], entry: journal.Entry | None = None
     ) -> None:
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             for row in claimed:
                 journal.write(connection, row, entry)
             outbox.release(connection, claimed)
@@ -266,7 +266,7 @@ class State:
         await self._database.run(lambda c: bulk.abandon(c, job))
 
     async def backlog(self, calendars: Sequence[int]) -> Backlog:
-        def count(connection: sqlite3.Connection, table: str, having: str = "1 = 1") -> int:
+        def count(connection: Connection, table: str, having: str = "1 = 1") -> int:
             marks = ",".join("?" * len(calendars))
             row = connection.execute(
                 f"SELECT count(*) FROM {table} WHERE calendar_id IN ({marks}) AND {having}",  # noqa: S608  # own names
@@ -295,7 +295,7 @@ class State:
     async def tracked(self, calendar: int) -> int:
         """How many living occurrences are remembered of a calendar."""
 
-        def read(connection: sqlite3.Connection) -> int:
+        def read(connection: Connection) -> int:
             return int(
                 connection.execute(
                     "SELECT count(*) FROM occurrences WHERE calendar_id = ? AND alive", (calendar,)
@@ -307,7 +307,7 @@ class State:
     async def oldest_pending(self, calendar: int) -> datetime | None:
         """Since when the longest-waiting change of a calendar waits."""
 
-        def read(connection: sqlite3.Connection) -> datetime | None:
+        def read(connection: Connection) -> datetime | None:
             row = connection.execute(
                 "SELECT min(queued_ms) FROM outbox WHERE calendar_id = ? AND held_id IS NULL",
                 (calendar,),
@@ -339,7 +339,7 @@ class State:
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             connection.execute("DELETE FROM points WHERE team = ?", (team,))
             connection.executemany(
                 "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
@@ -356,7 +356,7 @@ class State:
         What teams spent that are none of `served` counts too: the same team's, under the key that it had before.
         """
 
-        def read(connection: sqlite3.Connection) -> list[tuple[datetime, float]]:
+        def read(connection: Connection) -> list[tuple[datetime, float]]:
             cursor = connection.execute(
                 "SELECT at_ms, cost FROM points WHERE at_ms > ? AND"
                 " (team = ? OR (? != '[]' AND team NOT IN (SELECT value FROM json_each(?)))) ORDER BY at_ms",
@@ -376,7 +376,7 @@ class State:
     async def purge(self, calendar: int, before: datetime) -> None:
         """Forget occurrences and bookings that ended long before the window; nothing is sent for these again."""
 
-        def write(connection: sqlite3.Connection) -> None:
+        def write(connection: Connection) -> None:
             connection.execute(
                 """DELETE FROM occurrences WHERE calendar_id = :calendar AND end_ms < :before
                        AND NOT EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from connector.store.connection import Connection
 
 JOURNAL_ENTRIES = 1000
 _TABLES = (
@@ -37,7 +38,7 @@ class SupportView:
     held: list[Row]
 
 
-def support_view(connection: sqlite3.Connection) -> SupportView:
+def support_view(connection: Connection) -> SupportView:
     """Everything that a bundle shows of a state with the newest schema."""
     calendars = _rows(
         connection,
@@ -76,12 +77,12 @@ def support_view(connection: sqlite3.Connection) -> SupportView:
     )
 
 
-def _rows(connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> list[Row]:
+def _rows(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[Row]:
     cursor = connection.execute(statement, values)
     names = [column[0] for column in cursor.description]
     return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-def _count(connection: sqlite3.Connection, table: str, calendar: int) -> int:
+def _count(connection: Connection, table: str, calendar: int) -> int:
     statement = f"SELECT count(*) FROM {table} WHERE calendar_id = ?"  # noqa: S608  # own names
     return int(connection.execute(statement, (calendar,)).fetchone()[0])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -17,12 +19,21 @@ from connector.store import migrations
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Run every step that is missing. Either all of them are applied or none."""
-    engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
+    _upgrade("sqlite://", lambda: connection, "BEGIN IMMEDIATE")
+
+
+def upgrade_postgres(connection: Any) -> None:
+    """The same for psycopg's connection, in autocommit mode. Raises psycopg.Error."""
+    _upgrade("postgresql+psycopg://", lambda: connection, "BEGIN")
+
+
+def _upgrade(url: str, creator: Callable[[], Any], begin: str) -> None:
+    engine = create_engine(url, creator=creator, poolclass=StaticPool, pool_reset_on_return=None)
 
     # The driver is in autocommit mode: without this, a crash between two steps would leave half a schema.
     @event.listens_for(engine, "begin")
     def _begin(begun: Connection) -> None:
-        begun.exec_driver_sql("BEGIN IMMEDIATE")
+        begun.exec_driver_sql(begin)
 
     config = Config()
     config.set_main_option(
@@ -34,6 +45,6 @@ def upgrade(connection: sqlite3.Connection) -> None:
             config.attributes["connection"] = wrapped
             command.upgrade(config, "head")
     except DBAPIError as error:
-        if isinstance(error.orig, sqlite3.Error):
+        if error.orig is not None:
             raise error.orig from None  # without the statement: the caller knows what to make of it
         raise

@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from connector.domain.mapping import to_millis
+from connector.store.connection import Connection
 from connector.store.journal import KEPT_FOR
 
 STEP_ROWS = 500
@@ -25,13 +26,13 @@ KEPT_FREE_PAGES = 1024
 _FADED = """DELETE FROM journal WHERE id IN (SELECT id FROM journal WHERE at_ms < ? ORDER BY at_ms LIMIT ?)"""
 
 
-def purge_journal_step(connection: sqlite3.Connection, now: datetime) -> bool:
+def purge_journal_step(connection: Connection, now: datetime) -> bool:
     """Forget some of the journal's oldest answers; True if there may be more. One short transaction."""
     parameters = (to_millis(now - KEPT_FOR), STEP_ROWS)
     return connection.execute(_FADED, parameters).rowcount == STEP_ROWS
 
 
-def reclaim_step(connection: sqlite3.Connection) -> bool:
+def reclaim_step(connection: Connection) -> bool:
     """Give some free pages back to the disk; True if there are more to give. One short transaction."""
     if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != 2:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -20,6 +19,7 @@ from connector.domain.plan import (
     decide_withheld,
 )
 from connector.store.commit import Hold
+from connector.store.connection import Connection
 from connector.store.held import hold
 from connector.store.rows import enqueue, known_of_events, remember
 
@@ -103,8 +103,13 @@ class InLine:
 
 _COLUMNS = "at_ms, equal, missing, extra, different, leaks, out_of_step, waiting, repaired"
 
+_KEEP = (
+    f"INSERT INTO verifications (calendar_id, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)"  # noqa: S608  # own names
+    f" ON CONFLICT (calendar_id) DO UPDATE SET {', '.join(f'{n} = excluded.{n}' for n in _COLUMNS.split(', '))}"
+)
 
-def last(connection: sqlite3.Connection, calendar: int) -> Verified | None:
+
+def last(connection: Connection, calendar: int) -> Verified | None:
     row = connection.execute(
         f"SELECT {_COLUMNS} FROM verifications WHERE calendar_id = ?",  # noqa: S608  # own names
         (calendar,),
@@ -112,10 +117,10 @@ def last(connection: sqlite3.Connection, calendar: int) -> Verified | None:
     return Verified(from_millis(row[0]), *row[1:]) if row else None
 
 
-def keep(connection: sqlite3.Connection, calendar: int, result: Verified) -> None:
+def keep(connection: Connection, calendar: int, result: Verified) -> None:
     """Remember how a comparison came out, instead of the one before."""
     connection.execute(
-        f"INSERT OR REPLACE INTO verifications (calendar_id, {_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)",  # noqa: S608
+        _KEEP,
         (
             calendar,
             to_millis(result.at),
@@ -125,7 +130,7 @@ def keep(connection: sqlite3.Connection, calendar: int, result: Verified) -> Non
     )
 
 
-def in_line(connection: sqlite3.Connection, calendar: int) -> InLine:
+def in_line(connection: Connection, calendar: int) -> InLine:
     """What of a calendar is held or was refused."""
 
     def keys(statement: str) -> frozenset[Key]:
@@ -140,7 +145,7 @@ def in_line(connection: sqlite3.Connection, calendar: int) -> InLine:
 
 
 def repair(
-    connection: sqlite3.Connection,
+    connection: Connection,
     calendar: int,
     ground: Ground,
     remedies: Sequence[Remedy],
@@ -186,7 +191,7 @@ def repair(
 
 
 def _now_known(
-    connection: sqlite3.Connection, calendar: int, remedies: Sequence[Remedy]
+    connection: Connection, calendar: int, remedies: Sequence[Remedy]
 ) -> Mapping[Key, Known]:
     ids = {remedy.key.event_id for remedy in remedies}
     return {row.key: row for row in known_of_events(connection, calendar, ids)}
@@ -225,9 +230,7 @@ def _decision(ground: Ground, cure: Finding | Blank, doubted: Known | None) -> o
     return decide(ground, cure, doubted)
 
 
-def _mark(
-    connection: sqlite3.Connection, calendar: int, cure: Adopt | Forget, known: Known | None
-) -> bool:
+def _mark(connection: Connection, calendar: int, cure: Adopt | Forget, known: Known | None) -> bool:
     if isinstance(cure, Adopt):
         remember(connection, calendar, cure.known)
         return True

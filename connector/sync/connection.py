@@ -7,7 +7,6 @@ it is never shown to a user who left, and never set twice.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import MeetingSettings, Urgency
 from connector.store import CalendarState, State
 from connector.store import roster as rows
+from connector.store.connection import Connection as StateConnection
 from connector.store.roster import Told
 
 _log = get_logger(__name__)
@@ -131,7 +131,7 @@ class Connections:
             )
         told = Told(calendar.user_guid, calendar.name, row.id, "", None)
 
-        def keep(connection: sqlite3.Connection) -> None:
+        def keep(connection: StateConnection) -> None:
             rows.note(connection, [told], now)
             rows.banner_up(connection, calendar.id, now)
 

@@ -7,7 +7,6 @@ A key that may not look (403), a path that is not there, an answer that makes no
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +19,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import MeetingSettings, Urgency
 from connector.store import CalendarState, State
 from connector.store import roster as rows
+from connector.store.connection import Connection as StateConnection
 from connector.store.roster import Told, Transition
 
 _log = get_logger(__name__)
@@ -186,7 +186,7 @@ class TeamRoster:
         found = frozenset(self._found)
         forgotten = {one.guid for one in told if one.calendar_type != "external"}
 
-        def keep(connection: sqlite3.Connection) -> list[Transition]:
+        def keep(connection: StateConnection) -> list[Transition]:
             if cursor is not None:
                 rows.keep_cursor(connection, self._team, cursor)
             if self._finds_users:

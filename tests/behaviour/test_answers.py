@@ -51,7 +51,7 @@ async def test_what_salesloft_answered_is_kept_by_name_only(office: Office) -> N
     await office.once(full=True)
     pam.edit_one(pitch, summary="Pitch, again")
     await office.once()
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     created, updated = await state.journal(1, EventId(pitch))
     await state.purge_journal(now + timedelta(days=15))
     assert await state.journal(1, EventId(pitch)) == []

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connector.app.parts import assemble, state_file
+from connector.app.parts import assemble, state_place
 from connector.cli import steering
 from connector.domain.booking import event_id_of
 from connector.domain.model import UserGuid
@@ -88,7 +88,7 @@ def refuse(office: Office, route: str, code: int, reason: str) -> None:
 async def team_of(office: Office, clock: Clock) -> AsyncIterator[TeamBookings]:
     """What a running daemon books with, round by round."""
     settings = load_settings(office.config)
-    async with assemble(settings, open_database(state_file(settings)), clock) as parts:
+    async with assemble(settings, open_database(state_place(settings)), clock) as parts:
         (team,) = parts.bookings.values()
         yield team
 

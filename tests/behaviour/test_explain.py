@@ -138,7 +138,7 @@ async def test_an_answer_comes_also_while_another_command_borrows_the_points(
     await office.once(full=True)
     (user,) = load_settings(office.config).users
     team = team_of(user)
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     async with borrowing(state, {team: 1000.0}, lambda: False):
         status, output = await ask(office, pitch, "--live")
     state.close()

@@ -44,7 +44,7 @@ async def test_implausible_resync_is_held_and_released(office: Office) -> None:
     assert (summary.held, summary.exit_status) == (25, 1)
     assert len(office.upserts()) == before
     assert len(office.alive("pam")) == 30
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     (held,) = await state.held()
     assert (held.user, held.gone, held.tracked, held.waiting) == ("pam", 25, 30, 25)
     assert await state.release_held([held.id]) == 25
@@ -58,7 +58,7 @@ async def test_discarded_difference_leaves_salesloft_as_it_is(office: Office) ->
     await office.once(full=True)
     await lose(office, events[:25], tombstones=False)
     await office.once()
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     assert await state.discard_held([held.id for held in await state.held()]) == 25
     state.close()
     before = len(office.upserts())

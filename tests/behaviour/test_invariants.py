@@ -56,7 +56,7 @@ def stored(office: Office) -> list[list[tuple[Any, ...]]]:
 async def running(office: Office) -> AsyncIterator[Parts]:
     """The parts of the program with delivery at work; cycles are run by the test."""
     stopping = asyncio.Event()
-    async with assemble(load_settings(office.config), open_database(office.state)) as parts:
+    async with assemble(load_settings(office.config), open_database(office.place)) as parts:
         tasks = [asyncio.create_task(one.run(stopping)) for one in parts.deliveries.values()]
         try:
             yield parts

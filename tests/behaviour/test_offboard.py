@@ -253,7 +253,7 @@ async def test_hundreds_of_cancellations_arrive(office: Office) -> None:
 async def test_whoever_comes_back_is_listed_in_full_and_compared(office: Office) -> None:
     await a_team(office)
     assert (await offboard(office, "--cancel-future"))[0] == 0
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     try:
         (pam,) = [c for c in await state.calendars() if c.name == "pam"]
         await state.run(lambda c: forget_left(c, pam.id))

@@ -219,7 +219,7 @@ async def test_a_resync_is_a_full_pass_with_an_id(
         )
         before = polls(office, "pam")
         await requests.until(lambda: polls(office, "pam") > before + 1)
-    state = State(open_reader(office.state))
+    state = State(open_reader(office.place))
     try:
         row = next(row for row in await state.calendars() if row.user_guid == guid_of("pam"))
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.parts import assemble, state_file
+from connector.app.parts import assemble, state_place
 from connector.observe.metrics import Metrics
 from connector.settings.files import load_settings
 from connector.store import open_database
@@ -29,7 +29,7 @@ async def test_changes_are_measured_and_backfill_is_not(office: Office, threshol
     metrics = Metrics("1.2.3")
     settings = load_settings(office.config)
     pam.create("Long known", now + timedelta(days=20))
-    database = open_database(state_file(settings))
+    database = open_database(state_place(settings))
     async with assemble(settings, database, office.clock, metrics) as parts:
         (calendar,), (delivery,) = parts.calendars, parts.deliveries.values()
 

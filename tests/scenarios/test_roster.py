@@ -306,7 +306,7 @@ async def test_the_state_of_who_left_is_forgotten_in_time(
     await begin(office)
     office.salesloft.set_calendar_type(PAM, "google")
     await office.once()
-    state = State(open_database(office.state))
+    state = State(open_database(office.place))
     try:
         month = timedelta(days=30)
         assert await purge_gone(state, month, clock() + timedelta(days=29)) == []

@@ -1,15 +1,40 @@
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 
 import pytest
 
-from tests.store.world import an_empty_state
+from tests.store.world import OpenState, an_empty_state, on_database
+
+CONTRACT = {
+    "test_bulk_items",
+    "test_journal",
+    "test_leaving_and_erasing",
+    "test_leaving_anywhere",
+    "test_outbox_order",
+    "test_roster_rows",
+    "test_settling",
+}
+"""What must hold whichever database keeps the state; other modules are about SQLite's files."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if metafunc.module.__name__.rpartition(".")[2] in CONTRACT:
+        metafunc.fixturenames.append("database_kind")
+        metafunc.parametrize(
+            "database_kind", ["sqlite", "postgresql"], indirect=True, scope="module"
+        )
+
+
+@pytest.fixture(scope="module")
+def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The database that `an_empty_state` is made on."""
+    with on_database(request.param):
+        yield request.param
 
 
 @pytest.fixture
-def state() -> Iterator[sqlite3.Connection]:
+def state() -> Iterator[OpenState]:
     """A new state in memory, with calendar 1."""
     connection = an_empty_state()
     yield connection

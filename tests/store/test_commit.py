@@ -20,7 +20,7 @@ from connector.store import State, open_database, outbox
 from connector.store.commit import Cycle, commit_cycle
 from connector.store.database import Database
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import a_cycle, add_calendar, an_empty_state, commit, count, dump
+from tests.store.world import a_cycle, add_calendar, an_empty_file_state, commit, count, dump
 
 Dump = dict[str, list[tuple[Any, ...]]]
 
@@ -57,7 +57,7 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def expected() -> tuple[Dump, Dump]:
-    with closing(an_empty_state()) as connection:
+    with closing(an_empty_file_state()) as connection:
         connection.execute("DELETE FROM calendars")
         prepare(connection)
         before = dump(connection)

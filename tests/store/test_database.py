@@ -8,11 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from connector.domain.errors import RetryLater, StateUnusable
 from connector.store import Database, database, open_database
+from connector.store.connection import Connection
 
 NOTE = "INSERT INTO notes (text) VALUES (?)"
 
@@ -37,7 +39,7 @@ def notes(path: Path) -> list[str]:
         return [row[0] for row in reader.execute("SELECT text FROM notes ORDER BY rowid")]
 
 
-def note(text: str | None) -> Callable[[sqlite3.Connection], object]:
+def note(text: str | None) -> Callable[[Connection], object]:
     return lambda connection: connection.execute(NOTE, (text,))
 
 
@@ -50,7 +52,7 @@ class Gate:
         self._task: asyncio.Task[object] | None = None
 
     async def __aenter__(self) -> None:
-        def hold(_: sqlite3.Connection) -> None:
+        def hold(_: Connection) -> None:
             self._entered.set()
             self._open.wait()
 
@@ -64,7 +66,7 @@ class Gate:
         await self._task
 
 
-async def together(opened: Database, *jobs: Callable[[sqlite3.Connection], object]) -> list[object]:
+async def together(opened: Database, *jobs: Callable[[Connection], object]) -> list[object]:
     """Run jobs in one group; results or errors."""
     async with Gate(opened):
         tasks = [asyncio.create_task(opened.run(job)) for job in jobs]
@@ -80,19 +82,21 @@ async def test_what_was_answered_is_committed(opened: Database, path: Path) -> N
 async def test_what_waits_is_committed_together(opened: Database, path: Path) -> None:
     commits: list[str] = []
 
-    def trace(connection: sqlite3.Connection) -> None:
-        connection.set_trace_callback(lambda s: commits.append(s) if s == "COMMIT" else None)
+    def trace(connection: Connection) -> None:
+        cast(sqlite3.Connection, connection).set_trace_callback(
+            lambda s: commits.append(s) if s == "COMMIT" else None
+        )
 
     await opened.run(trace)
     commits.clear()
     await together(opened, *[note(str(number)) for number in range(150)])
     assert notes(path) == [str(number) for number in range(150)]
     assert len(commits) <= 1 + 150 // 64 + 1
-    await opened.run(lambda c: c.set_trace_callback(None))
+    await opened.run(lambda c: cast(sqlite3.Connection, c).set_trace_callback(None))
 
 
 async def test_one_jobs_failure_undoes_only_itself(opened: Database, path: Path) -> None:
-    def half(connection: sqlite3.Connection) -> None:
+    def half(connection: Connection) -> None:
         connection.execute(NOTE, ("half",))
         raise LookupError("half done")
 
@@ -138,7 +142,7 @@ async def test_locked_by_another_program_is_retried(opened: Database, path: Path
 
 
 async def test_damage_met_at_work_stops(opened: Database) -> None:
-    def damaged(_: sqlite3.Connection) -> None:
+    def damaged(_: Connection) -> None:
         raise sqlite3.DatabaseError("database disk image is malformed")
 
     with pytest.raises(StateUnusable, match="malformed"):
@@ -167,7 +171,7 @@ async def test_close_finishes_what_was_handed_over(opened: Database, path: Path)
 
 
 async def test_durability_is_on(opened: Database) -> None:
-    def pragmas(connection: sqlite3.Connection) -> Iterator[object]:
+    def pragmas(connection: Connection) -> Iterator[object]:
         for name in ("journal_mode", "synchronous", "secure_delete"):
             yield connection.execute(f"PRAGMA {name}").fetchone()[0]
 

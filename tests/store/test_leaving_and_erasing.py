@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +16,16 @@ from connector.store.calendars import of_user
 from connector.store.erasures import Cleaned, erase, erased_people
 from connector.store.leaving import Farewell, Outcome
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import PlainSalesloft, commit, count, dump, fields_of
+from tests.store.world import (
+    OpenState,
+    PlainSalesloft,
+    all_bytes,
+    commit,
+    count,
+    dump,
+    fields_of,
+    secure_delete,
+)
 
 DWIGHT = PROSPECT.email or ""
 ANGELA = Attendee("angela@buyer.example.net")
@@ -37,11 +45,11 @@ def meeting(name: str = "e1", days: float = 3, *guests: Attendee, **changes: Any
     )
 
 
-def claim(state: sqlite3.Connection) -> list[outbox.Row]:
+def claim(state: OpenState) -> list[outbox.Row]:
     return outbox.claim(state, [1], 50, NOW)
 
 
-def send(state: sqlite3.Connection, salesloft: PlainSalesloft) -> int:
+def send(state: OpenState, salesloft: PlainSalesloft) -> int:
     """Deliver everything that can be claimed; gives how many upserts that were."""
     sent = 0
     while rows := claim(state):
@@ -52,7 +60,7 @@ def send(state: sqlite3.Connection, salesloft: PlainSalesloft) -> int:
     return sent
 
 
-def leave(state: sqlite3.Connection, *, cancel: bool = True, minutes: int = 0) -> Farewell:
+def leave(state: OpenState, *, cancel: bool = True, minutes: int = 0) -> Farewell:
     return leaving.leave(
         state,
         1,
@@ -71,16 +79,16 @@ def status(salesloft: PlainSalesloft, name: str = "e1") -> str:
     return str(salesloft.held[name, f"{name}@google.com"]["status"])
 
 
-def in_file(state: sqlite3.Connection) -> bool:
-    return DWIGHT.encode() in state.serialize()
+def in_file(state: OpenState) -> bool:
+    return DWIGHT.encode() in all_bytes(state)
 
 
 @pytest.fixture(autouse=True)
-def secure(state: sqlite3.Connection) -> None:
-    state.execute("PRAGMA secure_delete = ON")
+def secure(state: OpenState) -> None:
+    secure_delete(state)
 
 
-def erasing(state: sqlite3.Connection) -> Cleaned:
+def erasing(state: OpenState) -> Cleaned:
     return erase(state, DWIGHT, NOW + MINUTE)
 
 
@@ -88,7 +96,7 @@ def erasing(state: sqlite3.Connection) -> Cleaned:
 
 
 def test_what_waits_is_rewritten_and_the_next_reading_finds_nothing_new(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
@@ -101,7 +109,7 @@ def test_what_waits_is_rewritten_and_the_next_reading_finds_nothing_new(
 
 
 def test_a_late_answer_to_what_was_in_flight_does_not_settle_the_rewritten_row(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
@@ -119,7 +127,7 @@ def test_a_late_answer_to_what_was_in_flight_does_not_settle_the_rewritten_row(
 @pytest.mark.parametrize("loaded", [True, False])
 @pytest.mark.parametrize("job_first", [True, False])
 def test_records_of_a_bulk_job_are_overtaken(
-    state: sqlite3.Connection, loaded: bool, job_first: bool
+    state: OpenState, loaded: bool, job_first: bool
 ) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()), Seen(meeting("e2", 4, ANGELA)))
@@ -144,7 +152,7 @@ def test_records_of_a_bulk_job_are_overtaken(
 
 
 def test_newer_content_behind_a_job_whose_record_named_the_person_goes_on(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
@@ -156,7 +164,7 @@ def test_newer_content_behind_a_job_whose_record_named_the_person_goes_on(
     assert people(salesloft) == {ME.email, ANGELA.email}
 
 
-def test_a_dead_letter_is_rewritten_and_stays_one(state: sqlite3.Connection) -> None:
+def test_a_dead_letter_is_rewritten_and_stays_one(state: OpenState) -> None:
     commit(state, Seen(meeting()))
     (row,) = claim(state)
     outbox.settle_refused(
@@ -169,7 +177,7 @@ def test_a_dead_letter_is_rewritten_and_stays_one(state: sqlite3.Connection) -> 
 
 
 def test_a_reading_that_began_before_the_erasure_brings_nobody_back(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     salesloft = PlainSalesloft()
     erasing(state)
@@ -179,7 +187,7 @@ def test_a_reading_that_began_before_the_erasure_brings_nobody_back(
     assert salesloft.held["e1", "e1@google.com"]["organizer"] == ""
 
 
-def test_erasing_twice_changes_nothing_and_the_set_has_one_name(state: sqlite3.Connection) -> None:
+def test_erasing_twice_changes_nothing_and_the_set_has_one_name(state: OpenState) -> None:
     commit(state, Seen(meeting()))
     erasing(state)
     name = of_user(state, "guid-1", "user-1").erased  # type: ignore[arg-type]
@@ -193,14 +201,14 @@ def test_erasing_twice_changes_nothing_and_the_set_has_one_name(state: sqlite3.C
 # --- offboard
 
 
-def sent(state: sqlite3.Connection, *events: Event) -> PlainSalesloft:
+def sent(state: OpenState, *events: Event) -> PlainSalesloft:
     salesloft = PlainSalesloft()
     commit(state, *(Seen(event) for event in events))
     send(state, salesloft)
     return salesloft
 
 
-def test_only_what_has_not_begun_is_cancelled(state: sqlite3.Connection) -> None:
+def test_only_what_has_not_begun_is_cancelled(state: OpenState) -> None:
     salesloft = sent(state, meeting("past", -2), meeting("now", -0.02), meeting("next", 0.02))
     left = leave(state)
     assert [c.key.event_id for c in left.cancellations] == ["next"]
@@ -214,7 +222,7 @@ def test_only_what_has_not_begun_is_cancelled(state: sqlite3.Connection) -> None
     assert salesloft.stale == 0
 
 
-def test_a_cancellation_waits_for_the_request_in_flight(state: sqlite3.Connection) -> None:
+def test_a_cancellation_waits_for_the_request_in_flight(state: OpenState) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
     (row,) = claim(state)
@@ -227,7 +235,7 @@ def test_a_cancellation_waits_for_the_request_in_flight(state: sqlite3.Connectio
     assert [c.outcome for c in leaving.farewell(state, 1).cancellations] == [Outcome.ACCEPTED]
 
 
-def test_a_cancellation_waits_for_the_bulk_job(state: sqlite3.Connection) -> None:
+def test_a_cancellation_waits_for_the_bulk_job(state: OpenState) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
     job = bulk.open_job(state, "team", [1], "job", NOW, most=100)
@@ -241,14 +249,14 @@ def test_a_cancellation_waits_for_the_bulk_job(state: sqlite3.Connection) -> Non
     assert status(salesloft) == "cancelled"
 
 
-def test_what_was_never_tried_is_dropped_without_a_word(state: sqlite3.Connection) -> None:
+def test_what_was_never_tried_is_dropped_without_a_word(state: OpenState) -> None:
     commit(state, Seen(meeting()))
     left = leave(state)
     assert (left.cancellations, left.dropped, left.known) == ((), 1, 0)
     assert claim(state) == []
 
 
-def test_what_may_have_arrived_can_be_cancelled_later(state: sqlite3.Connection) -> None:
+def test_what_may_have_arrived_can_be_cancelled_later(state: OpenState) -> None:
     salesloft = PlainSalesloft()
     commit(state, Seen(meeting()))
     (row,) = claim(state)
@@ -262,7 +270,7 @@ def test_what_may_have_arrived_can_be_cancelled_later(state: sqlite3.Connection)
 
 
 def test_a_cancellation_that_waited_is_kept_and_a_held_one_goes_out(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     event = meeting()
     salesloft = sent(state, event)
@@ -275,7 +283,7 @@ def test_a_cancellation_that_waited_is_kept_and_a_held_one_goes_out(
     assert count(state, "held") == 0
 
 
-def test_a_dropped_cancellation_leaves_the_meeting_alive(state: sqlite3.Connection) -> None:
+def test_a_dropped_cancellation_leaves_the_meeting_alive(state: OpenState) -> None:
     event = meeting()
     salesloft = sent(state, event)
     commit(state, Gone(Key(event.id, event.ical_uid)))
@@ -288,7 +296,7 @@ def test_a_dropped_cancellation_leaves_the_meeting_alive(state: sqlite3.Connecti
 
 
 def test_withheld_text_that_was_about_to_be_blanked_is_blanked_by_the_cancellation(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     salesloft = sent(state, meeting())
     commit(state, Seen(meeting(private=True)))
@@ -297,7 +305,7 @@ def test_withheld_text_that_was_about_to_be_blanked_is_blanked_by_the_cancellati
     assert salesloft.held["e1", "e1@google.com"]["title"] == ""
 
 
-def test_a_reading_that_ends_after_the_leaving_takes_nothing_in(state: sqlite3.Connection) -> None:
+def test_a_reading_that_ends_after_the_leaving_takes_nothing_in(state: OpenState) -> None:
     sent(state, meeting())
     leave(state)
     before = dump(state)
@@ -305,7 +313,7 @@ def test_a_reading_that_ends_after_the_leaving_takes_nothing_in(state: sqlite3.C
     assert dump(state) == before
 
 
-def test_calls_add_up_and_a_return_forgets_the_leaving(state: sqlite3.Connection) -> None:
+def test_calls_add_up_and_a_return_forgets_the_leaving(state: OpenState) -> None:
     salesloft = sent(state, meeting(), meeting("e2", 5))
     first = leave(state)
     assert leaving.last_words(state) == {1: "team"}
@@ -321,9 +329,9 @@ def test_calls_add_up_and_a_return_forgets_the_leaving(state: sqlite3.Connection
     assert [c.outcome for c in again.cancellations] == [Outcome.WAITING] * 2
 
 
-def test_an_adopted_meeting_becomes_ours_only_by_sending(state: sqlite3.Connection) -> None:
+def test_an_adopted_meeting_becomes_ours_only_by_sending(state: OpenState) -> None:
     sent(state, meeting(), meeting("e2", 5))
-    state.execute("UPDATE occurrences SET ours = 0 WHERE event_id = 'e2'")
+    state.execute("UPDATE occurrences SET ours = FALSE WHERE event_id = 'e2'")
     left = leave(state)
     assert [c.key.event_id for c in left.cancellations] == ["e1"]
     assert left.not_ours == 1

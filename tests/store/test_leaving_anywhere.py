@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from datetime import timedelta
 from enum import Enum, auto
 
@@ -14,7 +13,16 @@ from connector.store import bulk, leaving, outbox
 from connector.store.erasures import erase
 from tests.domain.builders import NOW
 from tests.store.test_leaving_and_erasing import DWIGHT, leave, meeting
-from tests.store.world import PlainSalesloft, an_empty_state, commit, count, fields_of
+from tests.store.world import (
+    OpenState,
+    PlainSalesloft,
+    all_bytes,
+    an_empty_state,
+    commit,
+    count,
+    fields_of,
+    secure_delete,
+)
 
 
 class Where(Enum):
@@ -45,7 +53,7 @@ class World:
     """One calendar whose occurrences stand in many places at once."""
 
     def __init__(self, places: list[Where]) -> None:
-        self.state: sqlite3.Connection = an_empty_state()
+        self.state: OpenState = an_empty_state()
         self.salesloft = PlainSalesloft()
         self.flying: list[outbox.Row] = []
         self.job: list[outbox.Row] = []
@@ -55,7 +63,7 @@ class World:
         for number, place in enumerate(places):
             if place is Where.ADOPTED:
                 self.state.execute(
-                    "UPDATE occurrences SET ours = 0 WHERE event_id = ?", (f"e{number}",)
+                    "UPDATE occurrences SET ours = FALSE WHERE event_id = ?", (f"e{number}",)
                 )
         self._commit(places, IN_A_JOB)
         if any(place in IN_A_JOB for place in places):
@@ -149,9 +157,9 @@ def test_ours_is_cancelled_and_the_rest_stays(
 @given(places, st.booleans())
 def test_an_erased_person_is_gone_wherever_they_stood(where: list[Where], job_first: bool) -> None:
     world = World(where)
-    world.state.execute("PRAGMA secure_delete = ON")
+    secure_delete(world.state)
     erase(world.state, DWIGHT, NOW)
-    assert DWIGHT.encode() not in world.state.serialize()
+    assert DWIGHT.encode() not in all_bytes(world.state)
     world.finish(job_first=job_first)
     commit(  # the full reading that an erasure asks for
         world.state,
@@ -165,4 +173,4 @@ def test_an_erased_person_is_gone_wherever_they_stood(where: list[Where], job_fi
     for (event_id, _), held in world.salesloft.held.items():
         if where[int(event_id[1:])] is not Where.DELETED:
             assert DWIGHT not in {guest["email"] for guest in held["attendees"]}, event_id
-    assert DWIGHT.encode() not in world.state.serialize()
+    assert DWIGHT.encode() not in all_bytes(world.state)

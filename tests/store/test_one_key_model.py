@@ -6,7 +6,6 @@ makes of Google's event; `updated_at` rises with every new content; nothing unch
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,7 +31,15 @@ from tests.domain.builders import (
     ZONE,
     an_event,
 )
-from tests.store.world import Fields, PlainSalesloft, an_empty_state, commit, count, fields_of
+from tests.store.world import (
+    Fields,
+    OpenState,
+    PlainSalesloft,
+    an_empty_state,
+    commit,
+    count,
+    fields_of,
+)
 
 TEXT = ("title", "description", "location", "organizer", "attendees")
 edits = st.sampled_from(
@@ -62,7 +69,7 @@ afterwards = st.sampled_from(["nothing", "poll", "poll", "poll and claim", "quie
 class OneEvent(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.state: sqlite3.Connection = an_empty_state()
+        self.state: OpenState = an_empty_state()
         self.salesloft = PlainSalesloft()
         self.now = NOW
         self.flying: list[Row] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from datetime import timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from connector.store import outbox
 from connector.store.outbox import Lane, Row
 from connector.store.rows import enqueue, remember
 from tests.domain.builders import NOW
-from tests.store.world import add_calendar
+from tests.store.world import OpenState, add_calendar
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -24,7 +23,7 @@ DAY = timedelta(days=1)
 
 
 def put(
-    state: sqlite3.Connection,
+    state: OpenState,
     name: str,
     start: timedelta,
     *,
@@ -54,12 +53,12 @@ def put(
     return key
 
 
-def claimed(state: sqlite3.Connection, limit: int = 100, **options: Any) -> list[str]:
+def claimed(state: OpenState, limit: int = 100, **options: Any) -> list[str]:
     rows = outbox.claim(state, [1, 2, 3], limit, NOW, **options)
     return [row.key.event_id for row in rows]
 
 
-def test_coming_by_start_then_the_past_latest_first(state: sqlite3.Connection) -> None:
+def test_coming_by_start_then_the_past_latest_first(state: OpenState) -> None:
     for name, start in [
         ("yesterday", -DAY),
         ("in a week", 7 * DAY),
@@ -81,7 +80,7 @@ def test_coming_by_start_then_the_past_latest_first(state: sqlite3.Connection) -
     ]
 
 
-def test_what_ends_now_is_past_and_what_runs_is_not(state: sqlite3.Connection) -> None:
+def test_what_ends_now_is_past_and_what_runs_is_not(state: OpenState) -> None:
     put(state, "over", -HOUR)
     put(state, "nearly", -HOUR, length=HOUR + timedelta(milliseconds=1))
     put(state, "all day long", -10 * HOUR, length=DAY)
@@ -103,14 +102,12 @@ def test_what_ends_now_is_past_and_what_runs_is_not(state: sqlite3.Connection) -
         (HOUR, {"backfill": True, "prospect": True}, Lane.BACKFILL),
     ],
 )
-def test_lanes(
-    state: sqlite3.Connection, start: timedelta, options: dict[str, bool], lane: Lane
-) -> None:
+def test_lanes(state: OpenState, start: timedelta, options: dict[str, bool], lane: Lane) -> None:
     put(state, "x", start, **options)  # type: ignore[arg-type]
     assert [row.lane for row in outbox.claim(state, [1], 1, NOW)] == [lane]
 
 
-def test_lanes_go_before_nearness(state: sqlite3.Connection) -> None:
+def test_lanes_go_before_nearness(state: OpenState) -> None:
     put(state, "backfill soon", HOUR, backfill=True, prospect=True)
     put(state, "internal", 2 * DAY)
     put(state, "prospect", 9 * DAY, prospect=True)
@@ -120,13 +117,13 @@ def test_lanes_go_before_nearness(state: sqlite3.Connection) -> None:
     assert claimed(state) == order
 
 
-def test_within_a_lane_the_past_comes_after_all_that_comes(state: sqlite3.Connection) -> None:
+def test_within_a_lane_the_past_comes_after_all_that_comes(state: OpenState) -> None:
     put(state, "past prospect", -DAY, prospect=True)
     put(state, "far prospect", 80 * DAY, prospect=True)
     assert claimed(state) == ["far prospect", "past prospect"]
 
 
-def test_users_of_a_team_take_turns(state: sqlite3.Connection) -> None:
+def test_users_of_a_team_take_turns(state: OpenState) -> None:
     for calendar, letter in [(2, "b"), (3, "c")]:
         add_calendar(state, calendar)
         put(state, f"{letter}1", (50 + calendar) * DAY, calendar=calendar)
@@ -136,7 +133,7 @@ def test_users_of_a_team_take_turns(state: sqlite3.Connection) -> None:
     assert claimed(state) == ["a2", "a3", "a4"]
 
 
-def test_users_take_turns_when_points_trickle_in(state: sqlite3.Connection) -> None:
+def test_users_take_turns_when_points_trickle_in(state: OpenState) -> None:
     add_calendar(state, 2)
     for number in range(4):
         put(state, f"huge {number}", MINUTE * (number + 1))
@@ -150,7 +147,7 @@ def test_users_take_turns_when_points_trickle_in(state: sqlite3.Connection) -> N
     assert order == ["huge 0", "small", "huge 1", "huge 2", "huge 3"]
 
 
-def test_only_the_calendars_asked_for(state: sqlite3.Connection) -> None:
+def test_only_the_calendars_asked_for(state: OpenState) -> None:
     add_calendar(state, 9)
     put(state, "other team", HOUR, calendar=9)
     assert claimed(state) == []
@@ -158,7 +155,7 @@ def test_only_the_calendars_asked_for(state: sqlite3.Connection) -> None:
     assert outbox.waiting(state, [9], NOW)[1] == 1
 
 
-def test_one_request_in_flight_for_a_key(state: sqlite3.Connection) -> None:
+def test_one_request_in_flight_for_a_key(state: OpenState) -> None:
     put(state, "x", HOUR)
     assert claimed(state) == ["x"]
     put(state, "x", 2 * HOUR)  # newer content
@@ -166,11 +163,11 @@ def test_one_request_in_flight_for_a_key(state: sqlite3.Connection) -> None:
     assert outbox.waiting(state, [1], NOW) == (None, 0)
 
 
-def rows_of(state: sqlite3.Connection, limit: int = 9) -> list[Row]:
+def rows_of(state: OpenState, limit: int = 9) -> list[Row]:
     return outbox.claim(state, [1], limit, NOW)
 
 
-def test_the_old_key_goes_after_the_new_one(state: sqlite3.Connection) -> None:
+def test_the_old_key_goes_after_the_new_one(state: OpenState) -> None:
     put(state, "e", HOUR, uid="old", cancels=True, after="new")
     put(state, "e", 2 * DAY, uid="new")
     [new] = rows_of(state)
@@ -183,7 +180,7 @@ def test_the_old_key_goes_after_the_new_one(state: sqlite3.Connection) -> None:
     assert [row.key.ical_uid for row in rows_of(state)] == ["old"]
 
 
-def test_the_old_key_stays_while_the_new_one_is_refused(state: sqlite3.Connection) -> None:
+def test_the_old_key_stays_while_the_new_one_is_refused(state: OpenState) -> None:
     put(state, "e", HOUR, uid="old", cancels=True, after="new")
     put(state, "e", HOUR, uid="new")
     [new] = rows_of(state)
@@ -196,13 +193,13 @@ def test_the_old_key_stays_while_the_new_one_is_refused(state: sqlite3.Connectio
     assert [row.key.ical_uid for row in rows_of(state)] == ["old"]
 
 
-def test_the_old_key_waits_for_its_own_event_only(state: sqlite3.Connection) -> None:
+def test_the_old_key_waits_for_its_own_event_only(state: OpenState) -> None:
     put(state, "e", HOUR, uid="old", cancels=True, after="new")
     put(state, "other", 2 * HOUR, uid="new")
     assert claimed(state) == ["e", "other"]
 
 
-def test_a_row_put_off_waits_for_its_time(state: sqlite3.Connection) -> None:
+def test_a_row_put_off_waits_for_its_time(state: OpenState) -> None:
     put(state, "x", HOUR)
     put(state, "y", 2 * HOUR)
     [x] = rows_of(state, 1)
@@ -213,7 +210,7 @@ def test_a_row_put_off_waits_for_its_time(state: sqlite3.Connection) -> None:
     assert [row.attempts for row in outbox.claim(state, [1], 9, NOW + MINUTE)] == [1]
 
 
-def test_a_clock_that_went_back_puts_nothing_off_for_long(state: sqlite3.Connection) -> None:
+def test_a_clock_that_went_back_puts_nothing_off_for_long(state: OpenState) -> None:
     put(state, "x", HOUR)
     [x] = rows_of(state)
     outbox.settle_later(state, x, next_attempt=NOW + 400 * DAY, error="later")
@@ -221,7 +218,7 @@ def test_a_clock_that_went_back_puts_nothing_off_for_long(state: sqlite3.Connect
     assert claimed(state) == ["x"]
 
 
-def test_newer_content_does_not_wait_for_the_olds_pause(state: sqlite3.Connection) -> None:
+def test_newer_content_does_not_wait_for_the_olds_pause(state: OpenState) -> None:
     put(state, "x", HOUR)
     [x] = rows_of(state)
     outbox.settle_later(state, x, next_attempt=NOW + MINUTE, error="later")
@@ -229,7 +226,7 @@ def test_newer_content_does_not_wait_for_the_olds_pause(state: sqlite3.Connectio
     assert [row.attempts for row in rows_of(state)] == [0]
 
 
-def test_waiting_leaves_out_what_failed_too_often(state: sqlite3.Connection) -> None:
+def test_waiting_leaves_out_what_failed_too_often(state: OpenState) -> None:
     put(state, "x", HOUR)
     for _ in range(3):
         [x] = rows_of(state)
@@ -240,7 +237,7 @@ def test_waiting_leaves_out_what_failed_too_often(state: sqlite3.Connection) -> 
 
 
 def test_waiting_leaves_out_what_waits_for_one_that_failed_too_often(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     put(state, "e", HOUR, uid="old", cancels=True, after="new")
     put(state, "e", HOUR, uid="new")
@@ -251,7 +248,7 @@ def test_waiting_leaves_out_what_waits_for_one_that_failed_too_often(
     assert outbox.waiting(state, [1], NOW, 4)[1] == 1
 
 
-def test_unsettled_shows_everything_in_the_order_of_sending(state: sqlite3.Connection) -> None:
+def test_unsettled_shows_everything_in_the_order_of_sending(state: OpenState) -> None:
     put(state, "later", 9 * DAY)
     put(state, "e", HOUR, uid="old", cancels=True, after="new")
     put(state, "e", 2 * DAY, uid="new")

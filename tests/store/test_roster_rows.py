@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,23 +12,23 @@ from connector.domain.roster import Change
 from connector.store import bulk, outbox, roster
 from connector.store.roster import Dropped, Told, Transition
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import commit, count
+from tests.store.world import OpenState, commit, count
 
 ONE = an_event(ME, PROSPECT)
 TWO = replace(ONE, id=EventId("two"))
 KEY = Key(ONE.id, ONE.ical_uid)
 
 
-def told(state: sqlite3.Connection, calendar_type: str, banner: bool = False) -> list[Transition]:
+def told(state: OpenState, calendar_type: str, banner: bool = False) -> list[Transition]:
     one = Told(UserGuid("guid-1"), UserName("pam"), "77", calendar_type, banner)
     return roster.note(state, [one], NOW)
 
 
-def value(state: sqlite3.Connection, column: str) -> object:
+def value(state: OpenState, column: str) -> object:
     return state.execute(f"SELECT {column} FROM calendars WHERE id = 1").fetchone()[0]  # noqa: S608
 
 
-def test_what_waits_is_dropped_and_counted_cancellations_too(state: sqlite3.Connection) -> None:
+def test_what_waits_is_dropped_and_counted_cancellations_too(state: OpenState) -> None:
     commit(state, Seen(ONE))
     outbox.settle_accepted(state, outbox.claim(state, [1], 9, NOW))
     commit(state, Gone(KEY), Seen(TWO))
@@ -41,7 +40,7 @@ def test_what_waits_is_dropped_and_counted_cancellations_too(state: sqlite3.Conn
 
 
 def test_what_is_in_flight_settles_by_its_answer_and_is_not_tried_again(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     commit(state, Seen(ONE))
     (row,) = outbox.claim(state, [1], 9, NOW)
@@ -53,7 +52,7 @@ def test_what_is_in_flight_settles_by_its_answer_and_is_not_tried_again(
 
 
 def test_what_a_bulk_job_holds_is_not_recalled_but_what_it_does_not_hold_yet_is(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     both = frozenset({ONE.id, TWO.id})
     commit(state, Seen(ONE), Seen(TWO), backfill=both)
@@ -66,7 +65,7 @@ def test_what_a_bulk_job_holds_is_not_recalled_but_what_it_does_not_hold_yet_is(
     assert count(state, "outbox") == 0
 
 
-def test_a_return_compares_first_and_believes_nothing(state: sqlite3.Connection) -> None:
+def test_a_return_compares_first_and_believes_nothing(state: OpenState) -> None:
     commit(state, Seen(ONE), compared=True)
     outbox.settle_accepted(state, outbox.claim(state, [1], 9, NOW))
     told(state, "google")
@@ -79,7 +78,7 @@ def test_a_return_compares_first_and_believes_nothing(state: sqlite3.Connection)
 
 
 def test_confirming_a_served_user_changes_nothing_of_the_calendar(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     """An update from a version that never looked settings up must not list every calendar anew."""
     commit(state, Seen(ONE), compared=True)
@@ -91,7 +90,7 @@ def test_confirming_a_served_user_changes_nothing_of_the_calendar(
 
 
 def test_a_banner_that_is_up_is_ours_to_take_down_only_for_external_users(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     told(state, "google", banner=True)
     assert value(state, "banner_ms") is None
@@ -99,13 +98,13 @@ def test_a_banner_that_is_up_is_ours_to_take_down_only_for_external_users(
     assert value(state, "banner_ms") is not None
 
 
-def test_an_answer_without_a_type_says_nothing(state: sqlite3.Connection) -> None:
+def test_an_answer_without_a_type_says_nothing(state: OpenState) -> None:
     told(state, "external")
     assert told(state, "") == []
     assert value(state, "calendar_type") == "external"
 
 
-def test_a_purge_forgets_everything_but_that_they_left(state: sqlite3.Connection) -> None:
+def test_a_purge_forgets_everything_but_that_they_left(state: OpenState) -> None:
     commit(state, Seen(ONE))
     told(state, "google")
     later = NOW + timedelta(seconds=1)
@@ -117,7 +116,7 @@ def test_a_purge_forgets_everything_but_that_they_left(state: sqlite3.Connection
     assert value(state, "calendar_type") == "google"
 
 
-def test_members_and_cursor_survive(state: sqlite3.Connection) -> None:
+def test_members_and_cursor_survive(state: OpenState) -> None:
     assert roster.cursor(state, "team") is None
     roster.keep_cursor(state, "team", NOW)
     assert roster.cursor(state, "team") == NOW

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,7 +17,7 @@ from connector.store import outbox
 from connector.store.outbox import Row
 from connector.store.rows import known_of_events
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import commit, count, fields_of
+from tests.store.world import OpenState, commit, count, fields_of
 
 EVENT = an_event(ME, PROSPECT)
 KEY = Key(EVENT.id, EVENT.ical_uid)
@@ -26,32 +25,32 @@ NEWER = replace(EVENT, summary="Pitch 2", updated=NOW)
 LATER = NOW + timedelta(hours=1)
 
 
-def known(state: sqlite3.Connection) -> Known:
+def known(state: OpenState) -> Known:
     [row] = known_of_events(state, 1, [EVENT.id])
     return row
 
 
-def claim(state: sqlite3.Connection) -> Row:
+def claim(state: OpenState) -> Row:
     [row] = outbox.claim(state, [1], 9, LATER)
     return row
 
 
-def sent(state: sqlite3.Connection, finding: Finding = Seen(EVENT)) -> Row:  # noqa: B008  # frozen
+def sent(state: OpenState, finding: Finding = Seen(EVENT)) -> Row:  # noqa: B008  # frozen
     commit(state, finding)
     return claim(state)
 
 
-def refuse(state: sqlite3.Connection, row: Row) -> bool:
+def refuse(state: OpenState, row: Row) -> bool:
     return outbox.settle_refused(
         state, row, status=422, reason="end before start", request_id="r-1", now=NOW
     )
 
 
-def put_off(state: sqlite3.Connection, row: Row) -> None:
+def put_off(state: OpenState, row: Row) -> None:
     outbox.settle_later(state, row, next_attempt=NOW, error="later")
 
 
-def test_accepted(state: sqlite3.Connection) -> None:
+def test_accepted(state: OpenState) -> None:
     row = sent(state)
     outbox.settle_accepted(state, [row])
     assert count(state, "outbox") == 0
@@ -59,7 +58,7 @@ def test_accepted(state: sqlite3.Connection) -> None:
     assert commit(state, Seen(EVENT)).unchanged == 1
 
 
-def test_a_slow_answer_does_not_settle_newer_content(state: sqlite3.Connection) -> None:
+def test_a_slow_answer_does_not_settle_newer_content(state: OpenState) -> None:
     row = sent(state)
     commit(state, Seen(NEWER))
     outbox.settle_accepted(state, [row])
@@ -71,7 +70,7 @@ def test_a_slow_answer_does_not_settle_newer_content(state: sqlite3.Connection) 
     assert known(state).accepted == newer.fingerprint
 
 
-def test_a_slow_refusal_does_not_bury_newer_content(state: sqlite3.Connection) -> None:
+def test_a_slow_refusal_does_not_bury_newer_content(state: OpenState) -> None:
     row = sent(state)
     commit(state, Seen(NEWER))
     assert not refuse(state, row)
@@ -79,14 +78,14 @@ def test_a_slow_refusal_does_not_bury_newer_content(state: sqlite3.Connection) -
     assert fields_of(claim(state))["title"] == "Pitch 2"
 
 
-def test_a_slow_failure_does_not_put_newer_content_off(state: sqlite3.Connection) -> None:
+def test_a_slow_failure_does_not_put_newer_content_off(state: OpenState) -> None:
     row = sent(state)
     commit(state, Seen(NEWER))
     outbox.settle_later(state, row, next_attempt=LATER + timedelta(days=1), error="later")
     assert claim(state).attempts == 0
 
 
-def test_back_to_what_was_sent_is_not_sent_again(state: sqlite3.Connection) -> None:
+def test_back_to_what_was_sent_is_not_sent_again(state: OpenState) -> None:
     row = sent(state)
     commit(state, Seen(NEWER))
     commit(state, Seen(replace(EVENT, updated=LATER)))
@@ -96,7 +95,7 @@ def test_back_to_what_was_sent_is_not_sent_again(state: sqlite3.Connection) -> N
 
 
 def test_refused_becomes_a_dead_letter_with_reason_and_request_id(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     row = sent(state)
     assert refuse(state, row)
@@ -108,13 +107,13 @@ def test_refused_becomes_a_dead_letter_with_reason_and_request_id(
     assert commit(state, Seen(EVENT)).sends == 0  # the same again is not tried again
 
 
-def test_newer_content_replaces_the_dead_letter(state: sqlite3.Connection) -> None:
+def test_newer_content_replaces_the_dead_letter(state: OpenState) -> None:
     refuse(state, sent(state))
     assert commit(state, Seen(NEWER)).sends == 1
     assert count(state, "dead_letters") == 0
 
 
-def test_back_to_what_was_accepted_the_dead_letter_is_moot(state: sqlite3.Connection) -> None:
+def test_back_to_what_was_accepted_the_dead_letter_is_moot(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     refuse(state, sent(state, Seen(NEWER)))
     commit(state, Seen(replace(EVENT, updated=LATER)))
@@ -122,13 +121,13 @@ def test_back_to_what_was_accepted_the_dead_letter_is_moot(state: sqlite3.Connec
     assert count(state, "outbox") == 0
 
 
-def test_deleted_after_a_refusal_nothing_is_left(state: sqlite3.Connection) -> None:
+def test_deleted_after_a_refusal_nothing_is_left(state: OpenState) -> None:
     refuse(state, sent(state))
     assert commit(state, Gone(KEY)).withdrawn == 1
     assert [count(state, t) for t in ("outbox", "dead_letters", "occurrences")] == [0, 0, 0]
 
 
-def test_a_refusal_after_a_lost_answer_leaves_it_uncertain(state: sqlite3.Connection) -> None:
+def test_a_refusal_after_a_lost_answer_leaves_it_uncertain(state: OpenState) -> None:
     put_off(state, sent(state))  # may have been applied
     refuse(state, sent(state, Seen(NEWER)))
     assert known(state).accepted == UNCERTAIN
@@ -137,14 +136,14 @@ def test_a_refusal_after_a_lost_answer_leaves_it_uncertain(state: sqlite3.Connec
     assert commit(state, Gone(KEY)).cancels == 1  # and it is cancelled
 
 
-def test_a_refusal_after_a_refused_key_is_certain(state: sqlite3.Connection) -> None:
+def test_a_refusal_after_a_refused_key_is_certain(state: OpenState) -> None:
     outbox.release(state, [sent(state)])  # 401: surely not applied
     refuse(state, claim(state))
     assert known(state).accepted is None
     assert commit(state, Gone(KEY)).cancels == 0
 
 
-def test_released_is_as_if_never_claimed(state: sqlite3.Connection) -> None:
+def test_released_is_as_if_never_claimed(state: OpenState) -> None:
     row = sent(state)
     outbox.release(state, [row])
     assert claim(state) == row
@@ -154,7 +153,7 @@ def test_released_is_as_if_never_claimed(state: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("crashed", [False, True])
-def test_what_may_have_arrived_is_cancelled(state: sqlite3.Connection, crashed: bool) -> None:
+def test_what_may_have_arrived_is_cancelled(state: OpenState, crashed: bool) -> None:
     row = sent(state)
     if crashed:
         outbox.release_all(state)
@@ -164,7 +163,7 @@ def test_what_may_have_arrived_is_cancelled(state: sqlite3.Connection, crashed: 
     assert fields_of(claim(state))["status"] == "cancelled"
 
 
-def test_after_a_crash_everything_is_in_line_again(state: sqlite3.Connection) -> None:
+def test_after_a_crash_everything_is_in_line_again(state: OpenState) -> None:
     row = sent(state)
     assert outbox.claim(state, [1], 9, LATER) == []
     outbox.release_all(state)
@@ -173,7 +172,7 @@ def test_after_a_crash_everything_is_in_line_again(state: sqlite3.Connection) ->
     assert again.updated_ms == row.updated_ms
 
 
-def test_a_retry_is_the_same_request(state: sqlite3.Connection) -> None:
+def test_a_retry_is_the_same_request(state: OpenState) -> None:
     row = sent(state)
     put_off(state, row)
     commit(state, Seen(replace(EVENT, updated=LATER)))  # touched only
@@ -181,7 +180,7 @@ def test_a_retry_is_the_same_request(state: sqlite3.Connection) -> None:
     assert (again.payload, again.updated_ms, again.attempts) == (row.payload, row.updated_ms, 1)
 
 
-def test_withdrawn_before_it_was_sent(state: sqlite3.Connection) -> None:
+def test_withdrawn_before_it_was_sent(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     before = known(state)
     commit(state, Seen(NEWER))
@@ -191,14 +190,14 @@ def test_withdrawn_before_it_was_sent(state: sqlite3.Connection) -> None:
     assert (after.accepted, after.pending) == (before.accepted, None)
 
 
-def test_a_cancellation_withdrawn_before_it_was_sent(state: sqlite3.Connection) -> None:
+def test_a_cancellation_withdrawn_before_it_was_sent(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     assert commit(state, Gone(KEY)).cancels == 1
     assert commit(state, Seen(replace(EVENT, updated=LATER))).withdrawn == 1
     assert (known(state).alive, known(state).canceled_at) == (True, None)
 
 
-def test_a_revival_withdrawn_before_it_was_sent(state: sqlite3.Connection) -> None:
+def test_a_revival_withdrawn_before_it_was_sent(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     outbox.settle_accepted(state, [sent(state, Gone(KEY))])
     commit(state, Seen(NEWER))
@@ -208,7 +207,7 @@ def test_a_revival_withdrawn_before_it_was_sent(state: sqlite3.Connection) -> No
 
 
 def test_canceled_at_is_fixed_when_first_seen_and_taken_back_when_revived(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     outbox.settle_accepted(state, [sent(state)])
     row = sent(state, Gone(KEY, Tombstone(EVENT.id, updated=NOW)))
@@ -239,7 +238,7 @@ BLANK = {"title": "", "description": "", "attendees": []}
 
 
 def test_made_private_and_deleted_before_the_text_was_taken_away(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     outbox.settle_accepted(state, [sent(state)])
     commit(state, Seen(private()))
@@ -247,19 +246,19 @@ def test_made_private_and_deleted_before_the_text_was_taken_away(
     assert blank(claim(state)) == BLANK
 
 
-def test_made_private_refused_and_deleted(state: sqlite3.Connection) -> None:
+def test_made_private_refused_and_deleted(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     refuse(state, sent(state, Seen(private())))
     commit(state, Gone(KEY))
     assert blank(claim(state)) == BLANK
 
 
-def test_text_that_may_have_arrived_is_blanked(state: sqlite3.Connection) -> None:
+def test_text_that_may_have_arrived_is_blanked(state: OpenState) -> None:
     put_off(state, sent(state))
     assert blank(sent(state, Seen(private()))) == BLANK
 
 
-def test_a_cancelled_event_that_is_private_now_loses_its_text(state: sqlite3.Connection) -> None:
+def test_a_cancelled_event_that_is_private_now_loses_its_text(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     outbox.settle_accepted(state, [sent(state, Gone(KEY))])
     told = Tombstone(EVENT.id, updated=LATER, body=private())
@@ -270,7 +269,7 @@ def test_a_cancelled_event_that_is_private_now_loses_its_text(state: sqlite3.Con
     assert count(state, "outbox") == 0
 
 
-def test_the_text_of_a_cancelled_meeting_stays(state: sqlite3.Connection) -> None:
+def test_the_text_of_a_cancelled_meeting_stays(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     row = sent(state, Gone(KEY, Tombstone(EVENT.id, updated=NOW, body=EVENT)))
     assert set(json.loads(row.payload)) == {
@@ -285,7 +284,7 @@ def test_the_text_of_a_cancelled_meeting_stays(state: sqlite3.Connection) -> Non
     }
 
 
-def test_no_longer_sent_at_all_is_cancelled_and_blanked(state: sqlite3.Connection) -> None:
+def test_no_longer_sent_at_all_is_cancelled_and_blanked(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     row = sent(state, Seen(replace(EVENT, event_type=EventType.BIRTHDAY)))
     assert fields_of(row)["status"] == "cancelled"
@@ -293,7 +292,7 @@ def test_no_longer_sent_at_all_is_cancelled_and_blanked(state: sqlite3.Connectio
 
 
 def test_another_ical_uid_cancels_the_old_key_after_the_new_one(
-    state: sqlite3.Connection,
+    state: OpenState,
 ) -> None:
     outbox.settle_accepted(state, [sent(state)])
     moved = replace(EVENT, ical_uid=ICalUid("new@google.com"), updated=NOW)
@@ -306,14 +305,14 @@ def test_another_ical_uid_cancels_the_old_key_after_the_new_one(
     assert commit(state, Seen(moved)).unchanged == 1
 
 
-def test_the_rule_that_decided_is_remembered(state: sqlite3.Connection) -> None:
+def test_the_rule_that_decided_is_remembered(state: OpenState) -> None:
     outbox.settle_accepted(state, [sent(state)])
     assert known(state).rule is Rule.EXTERNAL_ATTENDEE
     commit(state, Seen(private()))
     assert known(state).rule is Rule.PRIVATE
 
 
-def test_two_keys_never_wait_for_each_other(state: sqlite3.Connection) -> None:
+def test_two_keys_never_wait_for_each_other(state: OpenState) -> None:
     """The iCalUID changed there and back, and the event left the window before anything was sent."""
     first = private()
     second = replace(first, ical_uid=ICalUid("second"))
@@ -333,7 +332,7 @@ def test_two_keys_never_wait_for_each_other(state: sqlite3.Connection) -> None:
     assert all(not row.alive for row in known_of_events(state, 1, [EVENT.id]))
 
 
-def test_newer_content_never_overtakes_what_is_in_flight(state: sqlite3.Connection) -> None:
+def test_newer_content_never_overtakes_what_is_in_flight(state: OpenState) -> None:
     """Also where the row's content is withheld by now, or past the window's edge: it stays in flight."""
     row = sent(state)
     past: dict[str, Any] = {
@@ -347,7 +346,7 @@ def test_newer_content_never_overtakes_what_is_in_flight(state: sqlite3.Connecti
     assert count(state, "outbox") == 0
 
 
-def test_what_waits_is_not_sent_in_full_once_it_is_withheld(state: sqlite3.Connection) -> None:
+def test_what_waits_is_not_sent_in_full_once_it_is_withheld(state: OpenState) -> None:
     """Though it lies past the window's edge, where nothing new would be sent any more."""
     put_off(state, sent(state))
     past: dict[str, Any] = {

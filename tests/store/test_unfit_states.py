@@ -20,7 +20,7 @@ from connector.domain.errors import StateUnusable
 from connector.store import database, lock_state, open_copy, open_database, open_reader
 from connector.store.migrations import HEAD
 from connector.store.schema import metadata
-from tests.store.world import add_calendar, an_empty_state
+from tests.store.world import add_calendar, an_empty_file_state
 
 Files = dict[str, bytes]
 
@@ -204,7 +204,7 @@ def test_a_failure_while_it_is_made_leaves_nothing_half(
 
 
 def test_the_migrations_make_the_schema() -> None:
-    with closing(an_empty_state()) as connection:
+    with closing(an_empty_file_state()) as connection:
         engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
         with engine.connect() as wrapped:
             context = MigrationContext.configure(wrapped, opts={"compare_type": True})

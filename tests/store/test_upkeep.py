@@ -14,6 +14,7 @@ import pytest
 from connector.domain.mapping import to_millis
 from connector.store import State, open_database
 from connector.store.bookings import Booking, save_booking
+from connector.store.connection import Connection
 from connector.store.journal import KEPT_FOR
 from connector.store.upkeep import KEPT_FREE_PAGES, STEP_ROWS, reclaim_step
 from connector.sync.upkeep import keep_small
@@ -33,7 +34,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state.db"
 
 
-def fill(connection: sqlite3.Connection) -> None:
+def fill(connection: Connection) -> None:
     add_calendar(connection, 1)
     entry = (
         "INSERT INTO journal (calendar_id, event_id, ical_uid, at_ms, status, upsert_type, changed,"

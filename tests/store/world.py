@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from connector.domain.model import SyncToken
 from connector.domain.plan import Finding
 from connector.store.commit import Committed, Cycle, commit_cycle
+from connector.store.connection import Connection
 from connector.store.outbox import Row
+from connector.store.postgres import PostgresConnection
+from connector.store.schema import metadata
 from connector.store.upgrade import upgrade
 from tests.domain.builders import GROUND, NOW
+from tests.postgres import postgres_server
 
 Fields = dict[str, Any]
 
@@ -28,15 +34,58 @@ def _empty() -> bytes:
     return made
 
 
-def an_empty_state() -> sqlite3.Connection:
-    """A connection to a new state in memory, with one calendar (1)."""
+class OpenState(Connection, Protocol):
+    """A state of either database, open in a test."""
+
+    def close(self) -> None: ...
+
+
+_kind = "sqlite"
+
+
+@contextlib.contextmanager
+def on_database(kind: str) -> Iterator[None]:
+    """`sqlite` or `postgresql`: where `an_empty_state` makes its states meanwhile."""
+    global _kind
+    before, _kind = _kind, kind
+    try:
+        yield
+    finally:
+        _kind = before
+
+
+def an_empty_state() -> OpenState:
+    """A connection to a new state, with one calendar (1); SQLite's is in memory."""
+    if _kind == "postgresql":
+        server = PostgresConnection(postgres_server().migrated())
+        add_calendar(server, 1)
+        return server
+    return an_empty_file_state()
+
+
+def an_empty_file_state() -> sqlite3.Connection:
+    """The same of SQLite, for tests that look behind the statements."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     connection.deserialize(_empty())
     add_calendar(connection, 1)
     return connection
 
 
-def add_calendar(connection: sqlite3.Connection, calendar: int) -> None:
+def secure_delete(state: Connection) -> None:
+    """Have SQLite overwrite what is deleted, as `open_database` does."""
+    if isinstance(state, sqlite3.Connection):
+        state.execute("PRAGMA secure_delete = ON")
+
+
+def all_bytes(state: Connection) -> bytes:
+    """Everything that stands in the state: SQLite's whole file, or every value of every row of a server's."""
+    if isinstance(state, sqlite3.Connection):
+        return state.serialize()
+    values = (value for rows in dump(state).values() for row in rows for value in row)
+    return b"\n".join(v if isinstance(v, bytes) else str(v).encode() for v in values)
+
+
+def add_calendar(connection: Connection, calendar: int) -> None:
     connection.execute(
         "INSERT INTO calendars (id, user_guid, name) VALUES (?, ?, ?)",
         (calendar, f"guid-{calendar}", f"user-{calendar}"),
@@ -62,20 +111,20 @@ def a_cycle(*findings: Finding, **changes: Any) -> Cycle:
     return Cycle(**(plain | changes))
 
 
-def commit(connection: sqlite3.Connection, *findings: Finding, **changes: Any) -> Committed:
+def commit(connection: Connection, *findings: Finding, **changes: Any) -> Committed:
     return commit_cycle(connection, a_cycle(*findings, **changes))
 
 
-def dump(connection: sqlite3.Connection) -> dict[str, list[tuple[Any, ...]]]:
+def dump(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
     """Every row of every table."""
-    names = [r[0] for r in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")]
+    names = sorted(metadata.tables)
     return {
         name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr)  # noqa: S608
         for name in names
     }
 
 
-def count(connection: sqlite3.Connection, table: str) -> int:
+def count(connection: Connection, table: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
 
 

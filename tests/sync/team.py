@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,6 +22,7 @@ from connector.salesloft import (
 )
 from connector.store import Database, State
 from connector.store.commit import commit_cycle
+from connector.store.connection import Connection
 from connector.sync.delivery import TeamDelivery
 from tests.domain.builders import ME, PROSPECT, an_event
 from tests.salesloft.virtual_time import clock, wall
@@ -41,7 +41,7 @@ class InlineDatabase(Database):
         self.broken: Callable[[int], bool] = lambda _: False
         self.accesses = 0
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
+    async def run(self, function: Callable[[Connection], T]) -> T:
         await asyncio.sleep(0)
         self.accesses += 1
         if self.broken(self.accesses):

@@ -72,7 +72,7 @@ async def test_the_night_finds_and_mends(office: Office) -> None:
     events = await filled(office)
     drop(office, events["pitch"])
     now = [office.clock() + timedelta(hours=25)]
-    async with assemble(load_settings(office.config), open_database(office.state)) as parts:
+    async with assemble(load_settings(office.config), open_database(office.place)) as parts:
         nightly, users = verifier(office, parts, now)
         assert await nightly.run_due(users) == [1]
         lists = office.salesloft.count("events.list")
@@ -88,7 +88,7 @@ async def test_the_night_finds_and_mends(office: Office) -> None:
 async def test_what_fails_is_tried_an_hour_later(office: Office) -> None:
     await filled(office)
     now = [office.clock() + timedelta(hours=25)]
-    async with assemble(load_settings(office.config), open_database(office.state)) as parts:
+    async with assemble(load_settings(office.config), open_database(office.place)) as parts:
         nightly, users = verifier(office, parts, now)
         office.google.revoke("pam@example.com")
         assert await nightly.run_due(users) == []
@@ -109,7 +109,7 @@ async def test_what_entered_the_window_since_the_last_reading_is_not_missing(
     pam.create_series("Daily", now + timedelta(hours=1), rule="FREQ=DAILY")
     await office.once(full=True)
     ahead = [office.clock() + timedelta(days=3)]
-    async with assemble(load_settings(office.config), open_database(office.state)) as parts:
+    async with assemble(load_settings(office.config), open_database(office.place)) as parts:
         nightly, users = verifier(office, parts, ahead)
         assert await nightly.run_due(users) == []
         result = await parts.state.run(lambda c: last(c, 1))

@@ -43,7 +43,7 @@ class Daemon:
 @asynccontextmanager
 async def daemon(office: Office, clock: Clock) -> AsyncIterator[Daemon]:
     settings = load_settings(office.config)
-    async with assemble(settings, open_database(office.state), clock) as parts:
+    async with assemble(settings, open_database(office.place), clock) as parts:
         team = team_of(settings.users[0])
         guids = {user.salesloft.user_guid for user in settings.users}
         client = parts.clients[team]

@@ -465,13 +465,24 @@ async def test_damage_is_found(office: Office) -> None:
     assert "state restore" in done.output
 
 
-async def test_postgresql_is_said_to_come_later(office: Office) -> None:
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://user:secret@localhost:1/db", "postgresql://localhost:1/db: "),
+        ("mysql://user:secret@localhost/db", "moves a SQLite state to --to postgresql://"),
+        ("state.db", "nothing was changed"),
+    ],
+)
+async def test_a_state_that_cannot_be_moved_stays_and_the_reason_is_said(
+    office: Office, url: str, words: str
+) -> None:
     office.hire("pam")
-    url = "postgresql://user:secret@localhost/db"
+    await office.once(full=True)
     done = await command("state", "migrate", "--config", office.config, "--to", url)
     assert done.exit_code == 1
-    assert "later version" in done.stderr
+    assert words in done.stderr
     assert "secret" not in done.output
+    await office.once()
 
 
 def edit_all(office: Office, rng: Random, count: int) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from connector.store.inspection import StateSeen
+from connector.store.server import Server, ServerSeen
 from connector.sync.checks.model import Check, failed, ok, warning
 
 PROCESS = "process"
@@ -46,6 +47,18 @@ def judge_state(path: Path, seen: StateSeen) -> list[Check]:
     else:
         checks.append(ok(PROCESS, "disk space", space))
     return checks
+
+
+def judge_server(server: Server, seen: ServerSeen) -> list[Check]:
+    """The same of a state on a PostgreSQL server: reachable, whose lock, which schema."""
+    if seen.problem:
+        evidence, _, remedy = seen.problem.partition(";")
+        return [failed(PROCESS, "state", f"{server}: {evidence}", remedy.strip() or evidence)]
+    held = f"held by {seen.holder}" if seen.holder else "no daemon holds it"
+    if not seen.schema:
+        return [ok(PROCESS, "state", f"{server}: reachable and empty; the first `run` makes it")]
+    evidence = f"{server}: reachable, schema {seen.schema}, {seen.size / 1e6:.1f} MB, {held}"
+    return [ok(PROCESS, "state", evidence)]
 
 
 def judge_clock(skews: Mapping[str, timedelta]) -> Check:

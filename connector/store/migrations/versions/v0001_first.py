@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("listed_until", sa.BigInteger(), nullable=True),
         sa.Column("last_success", sa.BigInteger(), nullable=True),
         sa.Column("last_full", sa.BigInteger(), nullable=True),
-        sa.Column("compared", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("compared", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("parked_reason", sa.Text(), nullable=True),
         sa.Column("parked_message", sa.Text(), nullable=True),
         sa.Column("parked_since", sa.BigInteger(), nullable=True),
@@ -82,7 +82,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.Column("discarded", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("discarded", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.ForeignKeyConstraint(
             ["calendar_id"],
             ["calendars.id"],
@@ -183,7 +183,7 @@ def upgrade() -> None:
         sa.Column("next_attempt_ms", sa.BigInteger(), nullable=False),
         sa.Column("queued_ms", sa.BigInteger(), nullable=False),
         sa.Column("last_error", sa.Text(), nullable=True),
-        sa.Column("ignored", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ignored", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("held_id", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["calendar_id"],

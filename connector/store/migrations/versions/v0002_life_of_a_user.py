@@ -40,10 +40,10 @@ def upgrade() -> None:
         op.add_column("journal", column._copy())
     op.add_column(
         "occurrences",
-        sa.Column("ours", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("ours", sa.Boolean(), server_default=sa.false(), nullable=False),
     )
     # What was accepted before this step was sent from here, but for what a lost state adopted, which nobody can tell.
-    op.execute("UPDATE occurrences SET ours = 1 WHERE accepted IS NOT NULL")
+    op.execute("UPDATE occurrences SET ours = TRUE WHERE accepted IS NOT NULL")
     op.create_table(
         "bookings",
         sa.Column("calendar_id", sa.Integer(), nullable=False),
