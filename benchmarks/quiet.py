@@ -38,7 +38,7 @@ from gcal_sync.auth import AbstractAuth
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 
-from connector.app.parts import Parts, Served, assemble, state_file
+from connector.app.parts import Parts, Served, assemble, state_place
 from connector.domain.model import SyncToken
 from connector.google import CalendarRequests, make_session
 from connector.google.requests import DEFAULT_PAGE_SIZE
@@ -132,7 +132,7 @@ async def measure(calendars: int, polls: int, rounds: int) -> None:
             for number in range(calendars):
                 office.hire(f"seller{number}", google="requests_per_minute = 10000000")
             settings, clock = load_settings(office.config), Clock()
-            async with assemble(settings, open_database(state_file(settings)), clock) as parts:
+            async with assemble(settings, open_database(state_place(settings)), clock) as parts:
                 for calendar in parts.calendars:
                     report = await parts.cycle.run(calendar.seller)
                     assert report.full, report

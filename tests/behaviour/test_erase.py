@@ -52,7 +52,7 @@ def guests(office: Office, name: str, event_id: str) -> set[str]:
 
 def stands_in_state(office: Office, text: str = DWIGHT) -> list[str]:
     """Files of the state that hold a text, byte for byte."""
-    files = office.directory.glob("state.db*")
+    files = office.state.parent.glob("state.db*")
     return [file.name for file in files if text.encode() in file.read_bytes().lower()]
 
 

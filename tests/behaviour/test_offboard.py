@@ -127,7 +127,7 @@ async def test_what_was_only_found_in_salesloft_is_not_cancelled(office: Office)
     pam = office.hire("pam")
     event = pam.create("Pitch", soon(office), attendees=PROSPECT)
     await office.once(full=True)
-    for file in office.directory.glob("state.db*"):
+    for file in office.state.parent.glob("state.db*"):
         file.unlink()  # a lost state: what Salesloft holds is adopted
     mine = pam.create("Mine", soon(office, 5), attendees=PROSPECT)
     assert (await office.once()).exit_status == 0
