@@ -48,11 +48,16 @@ class Daemon:
     def log(self) -> str:
         return self._log.read_text()
 
+    def send(self, number: int) -> None:
+        """Send a signal, and wait for nothing."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
 
 @asynccontextmanager
-async def daemon_of(office: Office) -> AsyncIterator[Daemon]:
+async def daemon_of(office: Office, name: str = "daemon") -> AsyncIterator[Daemon]:
     """A daemon, not yet started; killed at the end whatever happens."""
-    daemon = Daemon(office, office.directory / "daemon.log")
+    daemon = Daemon(office, office.directory / f"{name}.log")
     try:
         yield daemon
     finally:

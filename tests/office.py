@@ -62,6 +62,8 @@ class Office:
     future_days: int = 90
     state_url: str = field(default_factory=_state_url)
     """Of a PostgreSQL server; empty: a SQLite file."""
+    process: str = ""
+    """Further tables of connector.toml."""
 
     @property
     def config(self) -> Path:
@@ -79,11 +81,19 @@ class Office:
         """Where the state is, as `connector.store` opens it."""
         return Server(self.state_url) if self.state_url else self.state
 
-    def hire(self, name: str, time_zone: str = "America/New_York", **config: str) -> Calendar:
-        """A new seller `<name>@example.com` with a calendar, a Salesloft user and a configuration file."""
+    def hire(
+        self, name: str, time_zone: str = "America/New_York", key: str = KEY, **config: str
+    ) -> Calendar:
+        """A new seller `<name>@example.com` with a calendar, a Salesloft user and a configuration file.
+
+        `key` is that of another team, which must be there.
+        """
         email = f"{name}@example.com"
         self.sellers[name] = self.google.add_calendar(email, time_zone)
-        self.salesloft.add_user(KEY, email, guid=guid_of(name))
+        self.salesloft.add_user(key, email, guid=guid_of(name))
+        if key != KEY:
+            _secret(self.config / "users" / f"{key}.key", key)
+            config["extra"] = f'api_key_file = "{key}.key"\n{config.get("extra", "")}'
         self.configure(name, **config)
         return self.sellers[name]
 
@@ -99,7 +109,7 @@ class Office:
             f"[bookings]\nenabled = {str(self.bookings).lower()}\n"
             f"[policy]\ninternal_domains = {json.dumps(self.internal_domains)}\n"
             f'[sync]\npoll_interval = "{self.poll_interval}"\n'
-            f"past_days = {self.past_days}\nfuture_days = {self.future_days}\n"
+            f"past_days = {self.past_days}\nfuture_days = {self.future_days}\n{self.process}"
         )
         credentials = self.google.add_authorized_user(f"{name}@example.com")
         _secret(users / f"{name}.json", json.dumps(credentials))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,8 @@ from connector.sync.reconcile import LastInLine
 from connector.sync.seller import Seller
 from connector.sync.upkeep import keep_small
 
+Run = Callable[[asyncio.Event], Awaitable[None]]
+"""Runs until the event is set."""
 LOOK_UP_FIRST_SECONDS = 10.0
 """How long a start waits for Salesloft to say who is connected; then those are served who were the last time."""
 BANNERS_EVERY = 5.0
@@ -41,6 +43,10 @@ async def run_daemon(
     settings: Settings, stopping: asyncio.Event, config: Path | None = None
 ) -> int:
     """Poll and deliver until `stopping`; 0. Changes of the files at `config` take effect meanwhile."""
+    if settings.process.engine == "distributed":
+        from connector.app.nodes import run_node  # loads Procrastinate: only where it has work
+
+        return await run_node(settings, stopping, config)
     path = state_place(settings)
     with lock_state(path):
         async with observability(settings, path, stopping) as shown:
@@ -66,7 +72,10 @@ class Service:
         settings: Settings,
         served: tuple[UserSettings, ...],
         config: Path | None,
+        holds: Callable[[str], bool] = lambda _: True,
     ) -> None:
+        """`holds` tells whether a team is to be served by this process at all."""
+        self._holds = holds
         self.parts = parts
         self.settings = settings
         self._manager = ServiceManager()
@@ -120,24 +129,36 @@ class Service:
         )
         return as_json(found)
 
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Until `stopping`."""
+    async def run(self, stopping: asyncio.Event, engine: Run | None = None) -> None:
+        """Until `stopping`. `engine` runs ours, and whatever is beside it."""
+        run = engine or self.engine.run
         self._stopping = stopping
         self.membership.renew_rounds()
         await self._become(self.settings)
         self.engine.rounds.every(UPKEEP_EVERY.total_seconds(), "upkeep", self._keep_up)
         self.engine.rounds.every(VERIFY_LOOKS_EVERY, "verify", self._verify)
         if self.reloading is None:
-            await self.engine.run(stopping)
+            await run(stopping)
             return
         reloading = asyncio.create_task(self.reloading.run(stopping), name="reload")
         reloading.add_done_callback(self.engine.watch)
         try:
             with on_hangup(self.reloading.ask):
-                await self.engine.run(stopping)
+                await run(stopping)
         finally:
             reloading.cancel()
             await asyncio.gather(reloading, return_exceptions=True)
+
+    async def serve_held(self) -> None:
+        """Other teams are to be served here than before."""
+        await self._become(self.settings)
+
+    async def let_go(self, team: str, *, at_once: bool) -> None:
+        """Serve a team no more; returns when nothing of it runs. `at_once` settles and writes nothing."""
+        if at_once:  # before anything else, which may have to wait for the state
+            await self.engine.end_team(team, at_once=True)
+        async with self._becoming:
+            await self.membership.let_go(team, at_once=at_once)
 
     async def _become(self, settings: Settings) -> None:
         """Serve whom these settings name, and whom Salesloft named besides."""
@@ -149,7 +170,9 @@ class Service:
         template = settings.template
         if template is None:
             self._fileless.clear()
-        await self.parts.keep_team(template.prototype if template is not None else None)
+        prototype = template.prototype if template is not None else None
+        is_ours = prototype is not None and self._holds(team_of(prototype))
+        await self.parts.keep_team(prototype if is_ours else None)
         files = {user.name for user in settings.users} | {one.name for one in settings.broken}
         guids = {user.salesloft.user_guid for user in settings.users}
         found = [
@@ -157,7 +180,8 @@ class Service:
             for name, user in self._fileless.items()
             if name not in files and user.salesloft.user_guid not in guids
         ]
-        await self.membership.become([*settings.users, *found])
+        users = (*settings.users, *found)
+        await self.membership.become([user for user in users if self._holds(team_of(user))])
 
     def _rounds_of(self, team: Team) -> Mapping[str, tuple[float, Step]]:
         """What is done for one team, and how often."""
@@ -179,7 +203,7 @@ class Service:
         served = await self.rosters.round(team)
         template = self.settings.template
         finds_users = template is not None and team_of(template.prototype) == team
-        if finds_users and not served.failed:
+        if finds_users and not (served.failed and self._fileless):
             files = {user.name for user in self.settings.users}
             self._fileless = {user.name: user for user in served.users if user.name not in files}
             await self._become(self.settings)

@@ -75,6 +75,22 @@ class Membership:
         for name in gone:
             _log.info("user_removed", user=name)
 
+    async def let_go(self, team: str, *, at_once: bool) -> None:
+        """Serve nobody of a team any more; returns when nothing of it runs. `at_once` settles and writes nothing."""
+        async with self._changing:
+            names = [n for n, one in self._parts.served.items() if one.calendar.team == team]
+            readings = [self._engine.drop(self._parts.served[name].calendar.id) for name in names]
+            rounds = [f"{kind} {team}" for kind in self._kinds.pop(team, ())]
+            await asyncio.gather(
+                *(one for one in readings if one is not None),
+                self._engine.rounds.finish(rounds, at_once=at_once),
+                self._engine.end_team(team, at_once=at_once),
+                return_exceptions=True,
+            )
+            for name in names:
+                await self._parts.remove(name)
+            await self._parts.drop_team(team, keep=not at_once)
+
     async def _serve(self, user: UserSettings, coming: set[str], together: int) -> None:
         served = await self._parts.add(user, coming)
         self._engine.serve_team(served.calendar.team, self._parts.delivery_of(served.calendar))

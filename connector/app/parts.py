@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ import aiohttp
 import connector
 from connector import google, salesloft
 from connector.app.bookings import booker_of
+from connector.app.gate import gate_of
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserName
@@ -25,6 +26,7 @@ from connector.observe.observer import NOBODY, Observer
 from connector.settings.model import Settings, UserSettings
 from connector.store import CalendarState, Database, Server, State, StatePlace
 from connector.store.commit import Hold
+from connector.store.fence import Fence
 from connector.sync.bookings import Booker, TeamBookings
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
@@ -97,6 +99,10 @@ class Parts:
         clock: Clock,
         observer: Observer = NOBODY,
     ) -> None:
+        """Limits of Google projects are shared with other nodes by `google_share`, the part that is this one's."""
+        self.elsewhere: Collection[str] = ()
+        """Teams that other nodes serve, or may serve."""
+        self.google_share: Callable[[str], float] = lambda _: 1.0
         self.state = state
         self.observer = observer
         self.clock = clock
@@ -252,10 +258,18 @@ class Parts:
         kept = {self._kept, *busy}
         empty = [t for t in self.teams.values() if not t.users and t.name not in kept]
         for team in empty:
-            del self.teams[team.name], self.live_clients[team.name], self.live_budgets[team.name]
-            self._gone.append(team.client)
-            await keep_spent({team.name: team.client})
+            await self.drop_team(team.name)
         return [team.name for team in empty]
+
+    async def drop_team(self, name: str, *, keep: bool = True) -> None:
+        """Let go of a team; `keep` stores what it spent lately."""
+        team = self.teams.pop(name, None)
+        if team is None:
+            return
+        del self.live_clients[name], self.live_budgets[name]
+        self._gone.append(team.client)
+        if keep:
+            await keep_spent({name: team.client})
 
     async def keep_team(self, prototype: UserSettings | None) -> None:
         """Have the team of this user, served or not: its roster finds users without a file. None: no such team."""
@@ -271,8 +285,10 @@ class Parts:
         await keep_spent(self.clients)
 
     async def _new_team(self, name: str, user: UserSettings, coming: Collection[str]) -> Team:
-        teams = [*(coming or self.teams), name]
-        client = await client_of(name, [user], self.state, self.to_salesloft, teams, self.observer)
+        teams = [*(coming or self.teams), name, *self.elsewhere]
+        client = await client_of(
+            name, [user], self.state, self.to_salesloft, teams, self.observer, self.clock
+        )
         delivery = _delivery(name, user, client, self.state, self.clock)
         delivery.observer = self.observer
         if delivery.bulk is not None:
@@ -288,11 +304,24 @@ class Parts:
         project = project_of(user)
         served = [one.settings for one in self.served.values()]
         limit = limits_of((user, *served))[project]
+        limit = max(1, int(limit * self.google_share(project)))
         limiter = self.limiters.get(project)
         if limiter is None:
             limiter = self.limiters[project] = google.RequestLimiter(limit)
         limiter.set_requests_per_minute(limit)
         return limiter
+
+    def share_google(self) -> None:
+        """Other nodes read more or fewer calendars of the same Google projects than before."""
+        limits = limits_of(served.settings for served in self.served.values())
+        for project, limit in limits.items():
+            self.limiters[project].set_requests_per_minute(
+                max(1, int(limit * self.google_share(project)))
+            )
+
+    def projects(self) -> dict[str, int]:
+        """How many calendars are read, by Google project."""
+        return dict(Counter(project_of(served.settings) for served in self.served.values()))
 
 
 def state_place(settings: Settings) -> StatePlace:
@@ -305,17 +334,28 @@ def state_place(settings: Settings) -> StatePlace:
 
 @asynccontextmanager
 async def assemble(
-    settings: Settings, database: Database, clock: Clock = now, observer: Observer = NOBODY
+    settings: Settings,
+    database: Database,
+    clock: Clock = now,
+    observer: Observer = NOBODY,
+    fence: Fence | None = None,
 ) -> AsyncIterator[Parts]:
-    """Build every part for the users of the settings; close all of them at the end."""
+    """Build every part for the users of the settings; close all of them at the end.
+
+    With a `fence`, other nodes share the state, and nothing is sent that it does not allow.
+    """
     async with AsyncExitStack() as stack:
         state = State(database)
         stack.callback(state.close)
-        await state.start()
+        if fence is None:
+            await state.start()
+        else:
+            state.holder = lambda: fence.node
+        gates = () if fence is None else (gate_of(fence),)
         to_google = await stack.enter_async_context(
-            google.make_session(version=connector.__version__)
+            google.make_session(version=connector.__version__, middlewares=gates)
         )
-        to_salesloft = await stack.enter_async_context(salesloft.make_session())
+        to_salesloft = await stack.enter_async_context(salesloft.make_session(middlewares=gates))
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
         parts = Parts(state, to_google, to_salesloft, pool, clock, observer)
@@ -357,6 +397,7 @@ async def client_of(
     session: aiohttp.ClientSession,
     teams: Collection[str],
     observer: Observer = NOBODY,
+    clock: Clock = now,
 ) -> salesloft.SalesloftClient:
     """The client and the budget of one team; of differing `points_per_minute` the smallest counts.
 
@@ -365,8 +406,9 @@ async def client_of(
     budget = salesloft.TeamBudget(
         min(user.salesloft.points_per_minute for user in users),
         reserve=max(user.salesloft.reserve for user in users),
+        wall=clock,
     )
-    since = datetime.now(UTC) - timedelta(minutes=2)
+    since = clock() - timedelta(minutes=2)
     budget.restore(await state.spent(team, since, served=list(teams)))
     budget.keeper = partial(state.spend, team)
     first = users[0].salesloft

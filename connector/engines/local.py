@@ -121,12 +121,14 @@ class LocalEngine:
         self._push(self._monotonic() + early, calendar)
         self._set_tick()
 
-    def drop(self, calendar_id: int) -> None:
-        """Read a calendar no longer; a reading under way is given up, nothing of it was stored."""
+    def drop(self, calendar_id: int) -> asyncio.Task[None] | None:
+        """Read a calendar no longer; a reading under way is given up, nothing of it was stored. Gives that, if any."""
         calendar = self._calendars.pop(calendar_id, None)
         self._due.pop(calendar_id, None)
-        if calendar is not None and calendar.reading is not None:
-            calendar.reading.cancel()
+        if calendar is None or calendar.reading is None:
+            return None
+        calendar.reading.cancel()
+        return calendar.reading
 
     def is_in_line(self, calendar: Calendar) -> bool:
         """Whether a calendar will be read again; what was found paused is not, until it is hastened."""
@@ -153,6 +155,20 @@ class LocalEngine:
             running.stopping.set()
             self._ending.add(running.task)
             running.task.add_done_callback(self._ending.discard)
+
+    async def end_team(self, name: str, *, at_once: bool) -> None:
+        """Deliver for a team no longer; returns when nothing of it runs any more.
+
+        What was sent is settled before, within the time that a stop has; `at_once`, it is given up.
+        """
+        running = self._running.get(name)
+        self.drop_team(name)
+        if running is None:
+            return
+        if not at_once:
+            await asyncio.wait({running.task}, timeout=DRAIN_SECONDS)
+        running.task.cancel()
+        await asyncio.gather(running.task, return_exceptions=True)
 
     # -- running
 

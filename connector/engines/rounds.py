@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,8 @@ _log = get_logger(__name__)
 
 Step = Callable[[], Awaitable[object]]
 NEVER = 1e9
+PATIENCE_SECONDS = 8.0
+"""How long a round under way is waited for when it is not to come again."""
 
 
 @dataclass(slots=True)
@@ -53,6 +55,16 @@ class Rounds:
     def drop(self, name: str) -> None:
         """Do this no longer; one that runs ends by itself."""
         self._rounds.pop(name, None)
+
+    async def finish(self, names: Iterable[str], *, at_once: bool) -> None:
+        """Do these no longer; returns when none of them runs. `at_once`: they are given up, which does no harm."""
+        found = (self._rounds.pop(name, None) for name in names)
+        tasks = {one.task for one in found if one is not None and one.task is not None}
+        if tasks and not at_once:
+            await asyncio.wait(tasks, timeout=PATIENCE_SECONDS)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def hasten(self, name: str) -> None:
         """Do this at the next tick."""

@@ -26,7 +26,9 @@ OnAnswer = Callable[[str, int, float], None]
 """Told of each request: its route without ids, the status (0: no answer), the seconds it took."""
 
 
-def make_session(*, connections: int = 100) -> aiohttp.ClientSession:
+def make_session(
+    *, connections: int = 100, middlewares: Sequence[aiohttp.ClientMiddlewareType] = ()
+) -> aiohttp.ClientSession:
     """A session for one upstream: no cookies, no proxies from the environment, bounded connections and waits."""
     session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=connections),
@@ -34,6 +36,7 @@ def make_session(*, connections: int = 100) -> aiohttp.ClientSession:
         timeout=TIMEOUT,
         headers={"User-Agent": f"gcal-salesloft/{connector.__version__}"},
         trust_env=False,
+        middlewares=middlewares,
     )
     # aiohttp silently repeats a GET or PUT whose kept connection broke: a request that no budget knows of.
     session._retry_connection = False

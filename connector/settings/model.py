@@ -164,6 +164,10 @@ class ProcessSettings:
 
     # Kept out of the repr: a postgresql:// URL may hold a password.
     state_url: str = field(default="sqlite:////var/lib/gcal-salesloft/state.db", repr=False)
+    engine: Literal["local", "distributed"] = "local"
+    """`distributed`: several processes, on one PostgreSQL state, share the teams among them."""
+    lease: timedelta = timedelta(seconds=10)
+    """How long a node may give no sign of life until the others take over what it holds."""
     log_format: Literal["text", "json"] = "text"
     listen: str | None = None
     """`host:port` of /metrics, /healthz, /readyz and the status page; None: no port is opened."""

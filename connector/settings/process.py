@@ -32,6 +32,8 @@ def process_settings(layer: Layer | None, env: Mapping[str, str]) -> ProcessSett
     if layer is not None:
         given = written(layer.tables.observability, without=TOKEN_KEYS)
         given["token"] = _token(layer, env)[0]
+        engine = written(layer.tables.engine)
+        given |= {"engine" if key == "kind" else key: value for key, value in engine.items()}
         url = layer.tables.state.url
         if url is not None:
             url = _absolute(url, layer.file.absolute().parent)
@@ -58,9 +60,28 @@ def _of_systemd(env: Mapping[str, str]) -> str | None:
 def process_mistakes(
     layer: Layer | None, env: Mapping[str, str]
 ) -> tuple[ConfigurationMistake, ...]:
-    """What is wrong with the process's settings beyond single values: the token, or that there is none."""
+    """What is wrong with the process's settings beyond single values: the token, or that there is none; the engine's
+    state."""
     if layer is None or not layer.readable:
         return ()
+    return (*_engine_mistakes(layer), *_token_mistakes(layer, env))
+
+
+def _engine_mistakes(layer: Layer) -> tuple[ConfigurationMistake, ...]:
+    url = layer.tables.state.url or _RELATIVE
+    if layer.tables.engine.kind != "distributed" or url.startswith("postgresql://"):
+        return ()
+    return (
+        ConfigurationMistake(
+            layer.file,
+            "engine.kind",
+            "'distributed' with a state in a file of this machine",
+            '[state] url = "postgresql://…", a database that all nodes share (or kind = "local")',
+        ),
+    )
+
+
+def _token_mistakes(layer: Layer, env: Mapping[str, str]) -> tuple[ConfigurationMistake, ...]:
     token, mistakes = _token(layer, env)
     listen = layer.tables.observability.listen
     if token is None and not mistakes and listen and not is_loopback(split_listen(listen)[0]):

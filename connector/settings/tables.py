@@ -161,6 +161,15 @@ class StateTable(Table):
     )
 
 
+class EngineTable(Table):
+    kind: Literal["local", "distributed"] | None = Field(
+        default=None, description='"local" or "distributed"'
+    )
+    lease: Annotated[timedelta, _duration(2 * _SECOND, _HOUR / 12)] | None = Field(
+        default=None, description='a duration from "2s" to "5m", such as "10s"'
+    )
+
+
 class ObservabilityTable(Table):
     listen: Annotated[str, AfterValidator(values.listen)] | None = Field(
         default=None, description='an address and a port such as "127.0.0.1:9464" or "[::1]:9464"'
@@ -181,10 +190,11 @@ class Tables(Table):
     bookings: BookingsTable = BookingsTable()
     roster: RosterTable = RosterTable()
     state: StateTable = StateTable()
+    engine: EngineTable = EngineTable()
     observability: ObservabilityTable = ObservabilityTable()
 
 
-PROCESS_TABLES = ("state", "observability")
+PROCESS_TABLES = ("state", "engine", "observability")
 """What belongs to the process rather than to one user."""
 
 TABLES: dict[str, type[Table]] = {
@@ -195,6 +205,7 @@ TABLES: dict[str, type[Table]] = {
     "bookings": BookingsTable,
     "roster": RosterTable,
     "state": StateTable,
+    "engine": EngineTable,
     "observability": ObservabilityTable,
 }
 

@@ -98,13 +98,15 @@ def job_of(
 ) -> LocalJob | None:
     """The team's job that is not settled yet, also one that was begun with the key that it had before.
 
-    None of the `running`: somebody brings those to their end.
+    None of the `running`, and none of a team that has a holder: somebody brings those to their end.
     """
     row = connection.execute(
         """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE (team = :team OR id IN (
                SELECT bulk_id FROM bulk_items
                WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))))
                AND id NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(:running))
+               AND NOT EXISTS (SELECT 1 FROM shards s JOIN nodes n ON n.id = s.node
+                               WHERE s.team = bulk_jobs.team AND s.team <> :team)
            ORDER BY id LIMIT 1""",
         {
             "team": team,

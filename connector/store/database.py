@@ -41,7 +41,8 @@ class Owned(Connection, Protocol):
 class Dialect:
     """How a driver's errors are told apart, and what opens a transaction."""
 
-    begin: str
+    begin: Callable[[Any], object]
+    """Begins a transaction on a connection."""
     error: type[Exception]
     """What all of the driver's errors are."""
     undoes_all: Callable[[Exception], bool]
@@ -95,7 +96,7 @@ class Database:
     def _commit_together(self, jobs: list[_Job]) -> None:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
-            self._connection.execute(self._dialect.begin)
+            self._dialect.begin(self._connection)
             outcomes.extend((job, *self._run_one(job)) for job in jobs)
             self._connection.execute("COMMIT")
         except self._dialect.error as error:
@@ -103,7 +104,11 @@ class Database:
                 self._connection.execute("ROLLBACK")
             failure = self._dialect.failure(self._name, error)
             outcomes = [(job, None, failure) for job in jobs]
-        except ConnectorError as error:  # the connection could not be made again
+        except (
+            ConnectorError
+        ) as error:  # the connection could not be made again, or this is no node any more
+            with contextlib.suppress(self._dialect.error, ConnectorError):
+                self._connection.execute("ROLLBACK")
             outcomes = [(job, None, error) for job in jobs]
         for job, result, failed in outcomes:
             job.settle(result, failed)
@@ -159,8 +164,13 @@ def _undoes_all(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError
 
 
-WRITING = Dialect("BEGIN IMMEDIATE", sqlite3.Error, _undoes_all, _failure)
-READING = replace(WRITING, begin="BEGIN")
+def begin_with(statement: str) -> Callable[[Connection], object]:
+    """Begin a transaction with this statement."""
+    return lambda connection: connection.execute(statement)
+
+
+WRITING = Dialect(begin_with("BEGIN IMMEDIATE"), sqlite3.Error, _undoes_all, _failure)
+READING = replace(WRITING, begin=begin_with("BEGIN"))
 
 
 def open_database(path: Path) -> Database:

@@ -23,10 +23,18 @@ from connector.store import migrations
 from connector.store.database import is_locked, lock_state, no_state, open_database, unusable
 from connector.store.postgres import PostgresConnection
 from connector.store.schema import metadata
-from connector.store.server import BATCH, UNFINISHED, Server, migrate_server, reaching, schema_of
+from connector.store.server import (
+    BATCH,
+    OLDEST_FIT,
+    UNFINISHED,
+    Server,
+    migrate_server,
+    reaching,
+    schema_of,
+)
 
 Row = tuple[Any, ...]
-_NOT_MOVED = {UNFINISHED, ("state", "decisions")}
+_NOT_MOVED = {UNFINISHED, OLDEST_FIT, ("state", "decisions")}
 """Rows of `cursors` that belong to the server's state itself."""
 
 

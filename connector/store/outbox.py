@@ -100,7 +100,7 @@ _MOST_URGENT = f"""
 """  # noqa: S608  # a constant
 """The keys are chosen first: a sort that drags every payload along takes twice as long."""
 
-_CLAIM = """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1
+_CLAIM = """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1, claimed_by = ?
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
 
 _NEXT_DUE = """
@@ -123,11 +123,13 @@ def claim(
     *,
     spare_bulk: bool = False,
     recent: Mapping[int, int] | None = None,
+    holder: str | None = None,
 ) -> list[Row]:
     """The most urgent rows, marked as in flight and as tried before anything is sent.
 
     `spare_bulk` leaves what the next bulk job will take. `recent` is how
-    often each calendar had its turn lately: who had it less comes first inside a class.
+    often each calendar had its turn lately: who had it less comes first inside a class. `holder` is the node
+    that sends them, where several do.
     """
     cursor = connection.execute(
         _MOST_URGENT,
@@ -146,7 +148,7 @@ def claim(
     )
     rows = [_to_row(row) for row in cursor]
     connection.executemany(
-        _CLAIM, [(row.calendar, row.key.event_id, row.key.ical_uid) for row in rows]
+        _CLAIM, [(holder, row.calendar, row.key.event_id, row.key.ical_uid) for row in rows]
     )
     return rows
 
@@ -381,6 +383,17 @@ def release_all(connection: Connection) -> None:
     # What the last process gave up on is tried afresh.
     connection.execute(
         "UPDATE outbox SET attempts = 0, next_attempt_ms = 0 WHERE attempts > 0 AND NOT in_flight"
+    )
+
+
+def release_of_the_dead(connection: Connection) -> None:
+    """What nodes had in flight that are none any more is in line again; bulk jobs keep theirs."""
+    connection.execute(
+        """UPDATE outbox SET in_flight = FALSE, claimed_by = NULL
+           WHERE in_flight AND (claimed_by IS NULL OR claimed_by NOT IN (SELECT id FROM nodes))
+             AND NOT EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)"""
     )
 
 

@@ -37,7 +37,7 @@ def open_copy(place: StatePlace) -> Database:
 
 
 def lock_state(place: StatePlace) -> AbstractContextManager[None]:
-    """Hold the state for this process. Any death frees it; a second process is told who holds it."""
+    """Hold the state for this process alone. Any death frees it; a second process is told who holds it."""
     if isinstance(place, Server):
         return server.lock_server(place)
     return database.lock_state(place)

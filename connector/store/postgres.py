@@ -19,7 +19,7 @@ from psycopg.types.string import StrDumper
 
 from connector.store.connection import Parameters
 
-CONNECT_SECONDS = 10
+CONNECT_SECONDS = 5
 IDLE_IN_TRANSACTION_MS = 5000
 """A frozen process must not hold locks: PostgreSQL ends its transaction, nothing of which was answered."""
 _SESSION = (
@@ -120,7 +120,7 @@ def _connect(url: str, *, read_only: bool) -> Raw:
         "keepalives_idle": 5,
         "keepalives_interval": 2,
         "keepalives_count": 3,
-        "tcp_user_timeout": 10_000,
+        "tcp_user_timeout": CONNECT_SECONDS * 1000,
         **conninfo_to_dict(url),
     }
     raw = psycopg.connect(**settings, autocommit=True)

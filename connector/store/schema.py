@@ -115,6 +115,9 @@ outbox = Table(
     Column("next_attempt_ms", BigInteger, nullable=False),
     Column("queued_ms", BigInteger, nullable=False),
     Column("last_error", Text),
+    Column(
+        "claimed_by", Text
+    ),  # the node that has it in flight; none where one process holds the state
     Column("ignored", Boolean, nullable=False, server_default=false()),  # once, for its time
     Column(
         "held_id", Integer, ForeignKey("held.id")
@@ -273,6 +276,9 @@ nodes = Table(
     Column("version", Text, nullable=False),  # of the program
     Column("started_ms", BigInteger, nullable=False),
     Column("seen_ms", BigInteger, nullable=False),  # the last heartbeat, by the database's clock
+    Column(
+        "projects", Text, nullable=False, server_default=text("'{}'")
+    ),  # Google's → calendars read
     sqlite_with_rowid=False,
 )
 
@@ -283,9 +289,8 @@ shards = Table(
     Column(
         "version", BigInteger, nullable=False, server_default=text("0")
     ),  # rises with each holder
-    Column("node", Text),  # who holds it, until `held_until_ms` by the database's clock
-    Column("held_until_ms", BigInteger, nullable=False, server_default=text("0")),
-    Column("due_ms", BigInteger, nullable=False, server_default=text("0")),  # offered from then on
+    Column("node", Text),  # who holds it, as long as it is one of `nodes`; none: free
+    Column("due_ms", BigInteger, nullable=False, server_default=text("0")),  # if free: since then
     Column(
         "calendars", Integer, nullable=False, server_default=text("0")
     ),  # that its holder serves

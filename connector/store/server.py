@@ -1,8 +1,9 @@
 """A state on a PostgreSQL server: opening, locking and copying it, as `database` does it for SQLite's files.
 
-One process delivers at a time: it holds an advisory lock **on the very connection that writes**, so that whoever lost
-the one lost the other. Its transactions share a second lock, which every transaction of a command takes alone: commands
-(`pause`, `offboard`, `erase`, …) are serialised with everything else, as SQLite does it for all writers.
+One process delivers at a time, or the nodes of the distributed engine do (`fence.py`): each holds an advisory lock **on
+the very connection that writes**, so that whoever lost the one lost the other. Their transactions share a second lock,
+which every transaction of a command takes alone: commands (`pause`, `offboard`, `erase`, …) are serialised with
+everything else, as SQLite does it for all writers.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ import contextlib
 import os
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -20,9 +22,10 @@ from psycopg.conninfo import conninfo_to_dict
 from sqlalchemy import Table
 
 from connector.domain.errors import RetryLater, StateUnusable
-from connector.store import migrations
+from connector.store import migrations, nodes
 from connector.store.connection import Connection
-from connector.store.database import Database, Dialect, migrate
+from connector.store.database import Database, Dialect, begin_with, migrate
+from connector.store.fence import Fence
 from connector.store.postgres import PostgresConnection, Raw
 from connector.store.schema import metadata
 
@@ -32,9 +35,12 @@ _SHARED = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_OURS}, {_WRITERS})"
 _ALONE = f"BEGIN; SELECT pg_advisory_xact_lock({_OURS}, {_WRITERS})"
 _BUMP = """INSERT INTO cursors (scope, name, value) VALUES ('state', 'decisions', '1')
            ON CONFLICT (scope, name) DO UPDATE SET value = CAST(CAST(cursors.value AS BIGINT) + 1 AS TEXT)"""
+OLDEST_FIT = ("schema", "oldest fit")
+"""The cursor that names the oldest schema whose programs may use this state."""
 UNFINISHED = ("migration", "unfinished")
 """The cursor that stands while rows are being moved here from another state."""
 BATCH = 1000
+LOCK_TIMEOUT_MS = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +67,11 @@ _held: dict[Server, PostgresConnection] = {}
 """The connections that hold a state, until it is opened on them: who opens it then is a command like any other."""
 
 
-def open_server(server: Server) -> Database:
-    """Open the state for writing, make or migrate it. StateUnusable of anything unfit, which is left as it is."""
+def open_server(server: Server, fence: Fence | None = None) -> Database:
+    """Open the state for writing, make or migrate it. StateUnusable of anything unfit, which is left as it is.
+
+    Behind a `fence`, nothing is written that this process may not write as a node.
+    """
     holding = _held.pop(server, None)
     connection = holding or PostgresConnection(server.url)
     try:
@@ -72,7 +81,10 @@ def open_server(server: Server) -> Database:
     except BaseException:
         connection.close()
         raise
-    return Database(connection, str(server), _dialect(_SHARED if holding else f"{_ALONE}; {_BUMP}"))
+    begin = begin_with(_SHARED if holding else f"{_ALONE}; {_BUMP}")
+    if fence is not None:
+        begin = partial(fence.begin, writers=_SHARED)
+    return Database(connection, str(server), _dialect(begin))
 
 
 def read_server(server: Server) -> Database:
@@ -85,7 +97,7 @@ def read_server(server: Server) -> Database:
             raise StateUnusable(
                 f"state {server}: does not exist yet; it is made by the first `gcal-salesloft run`"
             )
-        if found != migrations.HEAD:
+        if found < migrations.HEAD:
             raise StateUnusable(
                 f"state {server}: has schema {found}, this gcal-salesloft reads {migrations.HEAD};"
                 " the next start of the daemon brings it up to date"
@@ -93,7 +105,9 @@ def read_server(server: Server) -> Database:
     except BaseException:
         connection.close()
         raise
-    return Database(connection, str(server), _dialect("BEGIN ISOLATION LEVEL REPEATABLE READ"))
+    return Database(
+        connection, str(server), _dialect(begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ"))
+    )
 
 
 def copy_server(server: Server) -> Database:
@@ -110,7 +124,7 @@ def copied(server: Server) -> sqlite3.Connection:
         reaching(server),
     ):
         found = _check(connection, server)
-        if found is not None and found != migrations.HEAD:
+        if found is not None and found < migrations.HEAD:
             raise StateUnusable(
                 f"state {server}: has schema {found}; start the daemon of this version once"
             )
@@ -136,12 +150,15 @@ def copy_rows(source: Connection, target: Connection, table: Table) -> int:
 
 
 @contextlib.contextmanager
-def lock_server(server: Server) -> Iterator[None]:
-    """Hold the state for this process. Any death frees it; a second process is told who holds it."""
+def lock_server(server: Server, *, as_node: bool = False) -> Iterator[None]:
+    """Hold the state for this process. Any death frees it; a second process is told who holds it.
+
+    Nodes hold it beside each other, and beside nobody else.
+    """
     held = False
 
     def prepare(raw: Raw) -> None:
-        _hold(raw, server, again=held)
+        _hold(raw, server, again=held, as_node=as_node)
 
     connection = PostgresConnection(server.url, prepare=prepare)
     with reaching(server):
@@ -152,6 +169,34 @@ def lock_server(server: Server) -> Iterator[None]:
         yield
     finally:
         _held.pop(server, None)
+        connection.close()
+
+
+def join_server(server: Server, node: str, name: str, version: str, before: str) -> int:
+    """Register a node, in place of what this process was `before`; gives the server's time in ms. RetryLater."""
+    connection = PostgresConnection(server.url)
+    try:
+        connection.execute(_SHARED)
+        connection.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        nodes.register(connection, node, name, version, before)
+        [now] = connection.execute(f"SELECT {nodes.NOW}").fetchone() or (0,)  # our own text
+        connection.execute("COMMIT")
+        return int(now)
+    except psycopg.Error as error:
+        raise _failure(str(server), error) from None
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def migrating(server: Server) -> Iterator[PostgresConnection]:
+    """A connection that alone changes tables: first starts of several nodes take turns. StateUnusable."""
+    connection = PostgresConnection(server.url)
+    try:
+        with reaching(server):
+            connection.execute(f"SELECT pg_advisory_lock({_OURS}, {_MIGRATION})")
+            yield connection
+    finally:
         connection.close()
 
 
@@ -233,25 +278,33 @@ def reaching(server: Server) -> Iterator[None]:
         ) from None
 
 
-def _hold(raw: Raw, server: Server, *, again: bool) -> None:
+def _hold(raw: Raw, server: Server, *, again: bool, as_node: bool) -> None:
     """Take the lock. Whoever held it `again` waits for it: the server may not have noticed yet that we were cut off."""
     raw.execute(
         "SELECT set_config('application_name', %s, false)",
         (f"gcal-salesloft {socket.gethostname()[:30]} process {os.getpid()}",),
     )
-    [got] = raw.execute(f"SELECT pg_try_advisory_lock({_OURS}, {_HOLDER})").fetchone() or (False,)
+    shared = "_shared" if as_node else ""
+    [got] = raw.execute(
+        f"SELECT pg_try_advisory_lock{shared}({_OURS}, {_HOLDER})".encode()
+    ).fetchone() or (False,)
     if not got:
         found = f"state {server}: already in use by {_holder(raw) or 'another gcal-salesloft'}"
         if again:
             raise RetryLater(f"{found}; this one lost its connection, and waits until it is free")
-        raise StateUnusable(f"{found}; stop that one first (one process on one state)")
+        why = (
+            'it does not run as a node: give it `[engine] kind = "distributed"` too'
+            if as_node
+            else "one process on one state, or nodes alone"
+        )
+        raise StateUnusable(f"{found}; stop that one first ({why})")
 
 
 def _holder(raw: Raw) -> str:
     row = raw.execute(
         f"""SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
             WHERE l.locktype = 'advisory' AND l.classid = {_OURS} AND l.objid = {_HOLDER} AND l.granted
-              AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""  # noqa: S608
+              AND l.objsubid = 2 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"""  # noqa: S608
     ).fetchone()
     return str(row[0] or "unknown") if row else ""
 
@@ -266,7 +319,7 @@ def _check(connection: PostgresConnection, server: Server) -> str | None:
                 f"state {server}: is a database of another program; name another in [state] url"
             )
         return None
-    if found not in migrations.KNOWN:
+    if found not in migrations.KNOWN and not _is_fit_for_us(connection):
         raise StateUnusable(
             f"state {server}: was written by a newer gcal-salesloft (schema {found}, this one knows up to"
             f" {migrations.HEAD}); upgrade, or restore a backup of before"
@@ -282,17 +335,30 @@ def _check(connection: PostgresConnection, server: Server) -> str | None:
     return found
 
 
+def _is_fit_for_us(connection: PostgresConnection) -> bool:
+    """Whether a newer schema only adds to ours: while nodes are upgraded one by one, the old ones go on."""
+    row = connection.execute(
+        "SELECT value FROM cursors WHERE scope = ? AND name = ?", OLDEST_FIT
+    ).fetchone()
+    return row is not None and str(row[0]) <= migrations.HEAD
+
+
 def migrate_server(connection: PostgresConnection) -> None:
-    """Bring the schema to its newest step, alone. Raises psycopg.Error."""
-    if schema_of(connection) == migrations.HEAD:
+    """Bring the schema to its newest step, alone; a newer one that fits us stays. Raises psycopg.Error."""
+    if (schema_of(connection) or "") >= migrations.HEAD:
         return
     from connector.store.upgrade import upgrade_postgres  # loads alembic: only where there is work
 
     # Two first starts at once: the second finds it made.
     connection.execute(f"SELECT pg_advisory_lock({_OURS}, {_MIGRATION})")
     try:
-        if schema_of(connection) != migrations.HEAD:
+        if (schema_of(connection) or "") < migrations.HEAD:
             upgrade_postgres(connection.raw)
+            connection.execute(
+                "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
+                " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",
+                (*OLDEST_FIT, migrations.OLDEST_FIT),
+            )
     finally:
         connection.execute(f"SELECT pg_advisory_unlock({_OURS}, {_MIGRATION})")
 
@@ -318,5 +384,5 @@ def _words(error: Any) -> str:
     return " ".join(text.split())[:300]
 
 
-def _dialect(begin: str) -> Dialect:
+def _dialect(begin: Callable[[Any], object]) -> Dialect:
     return Dialect(begin, psycopg.Error, _undoes_all, _failure)

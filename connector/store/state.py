@@ -12,7 +12,7 @@ from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, UserGuid, UserName
 from connector.domain.plan import Key, Known
-from connector.store import bulk, calendars, journal, outbox, rows
+from connector.store import bulk, calendars, journal, nodes, outbox, rows
 from connector.store import dead_letters as refused_rows
 from connector.store import held as held_rows
 from connector.store.bookings import purge_bookings
@@ -40,6 +40,8 @@ class State:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.holder: Callable[[], str | None] = lambda: None
+        """The node that this process is, where several share the state."""
 
     def close(self) -> None:
         self._database.close()
@@ -49,13 +51,28 @@ class State:
         return await self._database.run(function)
 
     async def start(self) -> None:
-        """Put back in line what a dead process had in flight."""
-        await self._database.run(outbox.release_all)
+        """Put back in line what a dead process had in flight. For a process that holds the state alone."""
+
+        def write(connection: Connection) -> None:
+            nodes.clear(connection)
+            outbox.release_all(connection)
+
+        await self._database.run(write)
 
     async def calendar(self, guid: UserGuid, name: UserName) -> CalendarState:
         """The calendar of a user, made if it is new."""
 
         return await self._database.run(lambda c: calendars.of_user(c, guid, name))
+
+    async def calendars_of(
+        self, users: Mapping[UserGuid, UserName]
+    ) -> dict[UserGuid, CalendarState]:
+        """The calendars of several users, made where they are new."""
+
+        def read(connection: Connection) -> dict[UserGuid, CalendarState]:
+            return {guid: calendars.of_user(connection, guid, name) for guid, name in users.items()}
+
+        return await self._database.run(read)
 
     async def known(
         self, calendar: int, events: Iterable[EventId], series: Iterable[EventId]
@@ -109,7 +126,15 @@ class State:
         recent: Mapping[int, int] | None = None,
     ) -> list[outbox.Row]:
         return await self._database.run(
-            lambda c: outbox.claim(c, calendars, limit, now, spare_bulk=spare_bulk, recent=recent)
+            lambda c: outbox.claim(
+                c,
+                calendars,
+                limit,
+                now,
+                spare_bulk=spare_bulk,
+                recent=recent,
+                holder=self.holder(),
+            )
         )
 
     async def waiting(

@@ -8,6 +8,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
+    op.add_column("outbox", sa.Column("claimed_by", sa.Text(), nullable=True))
     op.create_table(
         "nodes",
         sa.Column("id", sa.Text(), nullable=False),
@@ -15,6 +16,7 @@ def upgrade() -> None:
         sa.Column("version", sa.Text(), nullable=False),
         sa.Column("started_ms", sa.BigInteger(), nullable=False),
         sa.Column("seen_ms", sa.BigInteger(), nullable=False),
+        sa.Column("projects", sa.Text(), server_default=sa.text("'{}'"), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sqlite_with_rowid=False,
     )
@@ -23,7 +25,6 @@ def upgrade() -> None:
         sa.Column("team", sa.Text(), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("node", sa.Text(), nullable=True),
-        sa.Column("held_until_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("due_ms", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("calendars", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("team"),

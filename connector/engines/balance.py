@@ -1,0 +1,47 @@
+"""How shards are shared out among nodes: by the calendars in them, each node as many as the others. Pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from connector.store.nodes import View, weight
+
+SLACK = 0.1
+"""The share of an even load by which two nodes may differ before a shard is moved."""
+
+
+def loads_of(view: View) -> dict[str, int]:
+    """Calendars that each node holds."""
+    return {node: view.load(node) for node in view.nodes}
+
+
+def better_place(loads: Mapping[str, int], me: str, calendars: int) -> str | None:
+    """The node that should rather take a free shard of so many calendars; None: this one is as good as any."""
+    best = min(loads, key=lambda node: (loads[node], node), default=me)
+    return best if best != me and loads.get(me, 0) - loads[best] >= max(1, calendars) else None
+
+
+def to_give(view: View, me: str, keep: Collection[str] = ()) -> str | None:
+    """The shard that this node should give up because another one has much less; never one to `keep`.
+
+    Only where the difference becomes smaller by it: so giving comes to an end.
+    """
+    if view.free or me not in view.nodes or len(view.nodes) < 2:
+        return None
+    loads = loads_of(view)
+    difference = loads[me] - min(loads.values())
+    if difference <= SLACK * sum(loads.values()) / len(loads):
+        return None
+    fitting = [
+        shard
+        for shard in view.shards.values()
+        if shard.node == me and shard.team not in keep and weight(shard) < difference
+    ]
+    best = min(fitting, key=lambda s: (abs(weight(s) - difference / 2), s.team), default=None)
+    return best.team if best is not None else None
+
+
+def share_of(view: View, me: str, project: str, calendars: int) -> float:
+    """This node's part of what Google allows one project: as its calendars are of all that are read with it."""
+    others = sum(node.projects.get(project, 0) for node in view.nodes.values() if node.id != me)
+    return calendars / (calendars + others) if calendars else 1.0

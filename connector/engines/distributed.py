@@ -1,0 +1,446 @@
+"""The engine of many nodes: the same readings and deliveries as of one process, for the shards that this node holds.
+
+A shard is one Salesloft team with its users, so that its points, its bulk job and the order of its requests stay with
+one holder at a time. A node *registers*, gives a sign of life every second, and takes free shards that Procrastinate
+offers (`queue.py`), as many as its share (`balance.py`). From then on the local engine serves them, until the node
+stops, gives one to a node that has less, or is cut off from the database for longer than its lease: then it sends
+nothing more, drops everything, and joins anew under another id. Nothing that it still tried to write would be
+committed (`store/fence.py`), and whoever finds it dead puts what it had in flight back in line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from connector.domain.errors import RetryLater
+from connector.engines import balance
+from connector.engines.local import LocalEngine
+from connector.engines.queue import ShardQueue
+from connector.observe.log import get_logger
+from connector.store import State, nodes
+from connector.store.connection import Connection
+from connector.store.fence import Fence, Fenced, boot_seconds, new_node_id
+from connector.store.nodes import Shard, View, weight
+from connector.store.server import Server, join_server
+
+_log = get_logger(__name__)
+
+BEATS = 8
+"""Signs of life in one lease."""
+MARGIN = 0.1
+"""The share of a lease that is left at its end, for requests that are just being sent."""
+JOIN_AGAIN = 0.5
+GIVE_EVERY = 2.0
+"""Seconds between two shards that a node gives to others."""
+KEEP_FOR = 600.0
+"""Seconds for which a shard stays that nobody else took."""
+
+
+class Shards(Protocol):
+    """What the engine asks of the program: who is configured, and to serve or let go of teams."""
+
+    def teams(self) -> Mapping[str, int]:
+        """Every team that this node could serve, with the number of its users."""
+
+    def held(self) -> Mapping[str, int]:
+        """The teams that are served, with the number of their users; also some that are configured no longer."""
+
+    def projects(self) -> Mapping[str, int]:
+        """How many calendars are read here, by Google project."""
+
+    async def serve(self) -> None:
+        """Serve the teams that `DistributedEngine.holds`, and none but these."""
+
+    async def let_go(self, team: str, *, at_once: bool) -> None:
+        """End everything that is done for a team; `at_once`: without waiting for what was sent, writing nothing."""
+
+    def note(self, node: str, view: View) -> None:
+        """This is how nodes and shards stand."""
+
+
+class DatabaseClock:
+    """The database's time of day: nodes whose own clocks differ agree on it."""
+
+    def __init__(self) -> None:
+        self._offset = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self._offset
+
+    def note(self, database_ms: int, before: float, after: float) -> None:
+        """The database said this between two moments of our own wall clock (seconds since the epoch)."""
+        seconds = database_ms / 1000 - (before + after) / 2
+        # What the way to the database may have taken is no difference of clocks.
+        if abs(seconds - self._offset.total_seconds()) > (after - before) / 2 + 0.01:
+            self._offset = timedelta(seconds=seconds)
+
+
+@dataclass(slots=True, eq=False)
+class _Tenure:
+    """One shard, held by this node."""
+
+    shard: str
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    jobs: int = 0
+    """Jobs of the queue that stand for it; without one, another is asked for."""
+    giving: asyncio.Task[None] | None = None
+
+
+async def join(
+    server: Server, fence: Fence, name: str, version: str, lease: timedelta, clock: DatabaseClock
+) -> None:
+    """Become a node. RetryLater if the database cannot be reached, StateUnusable if it never can be."""
+    node, began, wall = new_node_id(), boot_seconds(), time.time()
+    now_ms = await asyncio.to_thread(join_server, server, node, name, version, fence.node)
+    clock.note(now_ms, wall, time.time())
+    fence.enter(node, began + lease.total_seconds() * (1 - MARGIN))
+
+
+class DistributedEngine:
+    """Runs the local engine for the shards that this node holds. The process is a node already."""
+
+    def __init__(
+        self,
+        local: LocalEngine,
+        service: Shards,
+        state: State,
+        server: Server,
+        fence: Fence,
+        clock: DatabaseClock,
+        *,
+        name: str,
+        version: str,
+        lease: timedelta,
+    ) -> None:
+        self._local = local
+        self._service = service
+        self._state = state
+        self._server = server
+        self._fence = fence
+        self._clock = clock
+        self._name = name
+        self._version = version
+        self._lease = lease
+        self._tenures: dict[str, _Tenure] = {}
+        self._view = View(0, {}, {})
+        self._loads: dict[str, int] = {}
+        self._behind = False
+        self._serving = asyncio.Lock()
+        self._queue: ShardQueue | None = None
+        self._kept: dict[str, float] = {}
+        self._given_at = 0.0
+        self._steady_since = 0.0
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    def holds(self, team: str) -> bool:
+        """Whether this node is to serve a team now."""
+        tenure = self._tenures.get(team)
+        return tenure is not None and tenure.giving is None and self._fence.is_valid()
+
+    # -- the life of a node
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Serve what this node's share is, until `stopping`."""
+        self._stopping = stopping
+        local = asyncio.create_task(self._local.run(stopping), name="local engine")
+        local.add_done_callback(lambda _: self._wake.set())
+        try:
+            while not local.done():
+                if await self._joined(local):
+                    await self._be(local)
+        finally:
+            stopping.set()
+            await asyncio.gather(local, *self._closing, return_exceptions=True)
+        local.result()
+
+    async def _joined(self, local: asyncio.Task[None]) -> bool:
+        """True once this process is a node; False if it is stopped before."""
+        while not local.done():
+            if self._fence.is_valid():
+                return True
+            try:
+                await join(
+                    self._server, self._fence, self._name, self._version, self._lease, self._clock
+                )
+                _log.info("node_joined", node=self._fence.node)
+            except RetryLater as later:
+                _log.warning("state_busy", message=str(later))
+                await self._sleep(JOIN_AGAIN)
+        return False
+
+    async def _be(self, local: asyncio.Task[None]) -> None:
+        """Be a node until the local engine ended, or others may have given this node up."""
+        self._steady_since = boot_seconds()
+        queue = ShardQueue(
+            self._server.url, self._fence.node, self._do, self._lease.total_seconds()
+        )
+        self._queue = queue
+        queue.start()
+        try:
+            while not local.done():
+                if not await self._beat():
+                    await self._lost()
+                    return
+                await self._sleep(self._lease.total_seconds() / BEATS)
+            await self._leave()
+        finally:
+            self._queue = None
+            if self._looking is not None:
+                self._looking.cancel()
+            # Cut off from the database it takes its time to find out, and nothing depends on it any more.
+            closing = asyncio.create_task(queue.stop(), name="stop queue")
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+
+    async def _lost(self) -> None:
+        self._fence.lapse()
+        _log.error(
+            "node_lost",
+            node=self._fence.node,
+            message="no sign of life of this node reached the database for the length of its lease: it sends"
+            " nothing more, and joins anew as soon as it can",
+        )
+        await self._drop_all()
+
+    async def _beat(self) -> bool:
+        """One sign of life, and what follows from how things stand. False if this node may have been given up."""
+        began, wall = boot_seconds(), time.time()
+        left = self._fence.valid_until - began
+        if left <= 0:
+            return False
+        node, held, projects = self._fence.node, self._service.held(), self._service.projects()
+        beat = asyncio.create_task(
+            self._state.run(lambda c: nodes.beat(c, node, held, projects)), name="sign of life"
+        )
+        done, _ = await asyncio.wait({beat}, timeout=left)
+        if not done:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+            return False
+        try:
+            view = beat.result()
+        except Fenced:
+            return False
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+            self._steady_since = boot_seconds()
+            return self._fence.is_valid()
+        if not self._fence.is_valid():
+            return False
+        self._clock.note(view.now_ms, wall, time.time())
+        self._fence.valid_until = began + self._lease.total_seconds() * (1 - MARGIN)
+        try:
+            await self._tick(view)
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+        return True
+
+    async def _leave(self) -> None:
+        """Everything has ended: others may take what was held, at once."""
+        node = self._fence.node
+        for tenure in self._tenures.values():
+            if tenure.giving is not None:
+                tenure.giving.cancel()
+            await self._service.let_go(tenure.shard, at_once=False)
+            tenure.ended.set()
+        try:
+            await self._state.run(lambda c: nodes.leave(c, node))
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+        self._fence.lapse()
+
+    async def _drop_all(self) -> None:
+        """End everything, writing nothing, and wait until nothing of it is left that could still be written."""
+        tenures, self._tenures = list(self._tenures.values()), {}
+        giving = [one.giving for one in tenures if one.giving is not None]
+        for task in giving:
+            task.cancel()
+        await asyncio.gather(*giving, return_exceptions=True)
+        for tenure in tenures:
+            await self._service.let_go(tenure.shard, at_once=True)
+            tenure.ended.set()
+        try:
+            await self._state.run(lambda _: None)  # what stood before it was done or refused
+        except RetryLater:
+            return
+
+    async def _sleep(self, seconds: float) -> None:
+        self._wake.clear()
+        waiting = asyncio.create_task(self._wake.wait(), name="node-wait")
+        await asyncio.wait({waiting}, timeout=seconds)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+
+    # -- what is to be done, as things stand
+
+    async def _tick(self, view: View) -> None:
+        self._view, me = view, self._fence.node
+        self._loads = balance.loads_of(view)
+        self._service.note(me, view)
+        if self._behind:
+            await self._serve()
+        await self._reap(view)
+        if not self._stopping.is_set():
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(
+                    self._look_after(view), name="look after shards"
+                )
+                self._looking.add_done_callback(self._local.watch)
+            self._share_out(view)
+
+    async def _look_after(self, view: View) -> None:
+        """Have a job for every shard that is free, and for those held here; give back whose team is gone."""
+        try:
+            configured = self._service.teams()
+            strangers = {
+                team: count
+                for team, count in configured.items()
+                if team not in view.shards or _is_off(view.shards[team], count)
+            }
+            if strangers:
+                await self._state.run(lambda c: nodes.add_shards(c, strangers))
+            for team in [t for t, one in self._tenures.items() if one.giving is None]:
+                if team not in configured and team not in self._service.held():
+                    self._give(team, forget=True)
+                elif not self._tenures[team].jobs and self._queue is not None:
+                    await self._queue.offer(team, self._fence.node)
+            await self._offer([s.team for s in view.free if s.team in configured])
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+
+    async def _offer(self, free: list[str]) -> None:
+        if not free or self._queue is None:
+            return
+        await self._queue.rescue(free, list(self._view.nodes))
+        for team in free:
+            if self._queue is not None:
+                await self._queue.offer(team)
+
+    async def _reap(self, view: View) -> None:
+        """Remove dead nodes; but not just after an outage, in which nobody could give a sign of life."""
+        lease_ms = round(self._lease.total_seconds() * 1000)
+        dead = [
+            node.id
+            for node in view.nodes.values()
+            if view.now_ms - node.seen_ms > lease_ms and node.id != self._fence.node
+        ]
+        steady = boot_seconds() - self._steady_since > self._lease.total_seconds() / 2
+        if dead and steady:
+            gone = await self._state.run(lambda c: nodes.reap(c, dead, lease_ms))
+            for node in gone:
+                _log.warning("node_given_up", node=node, name=view.nodes[node].name)
+
+    def _share_out(self, view: View) -> None:
+        """Give a shard to a node that has much less than this one."""
+        now = boot_seconds()
+        if now - self._given_at < GIVE_EVERY or any(t.giving for t in self._tenures.values()):
+            return
+        keep = {team for team, since in self._kept.items() if now - since < KEEP_FOR}
+        team = balance.to_give(view, self._fence.node, keep)
+        if team is not None and team in self._tenures:
+            self._given_at, self._kept[team] = now, now
+            self._give(team)
+
+    def _give(self, team: str, *, forget: bool = False) -> None:
+        tenure = self._tenures[team]
+        tenure.giving = asyncio.create_task(self._given(tenure, forget=forget), name="give shard")
+        tenure.giving.add_done_callback(self._local.watch)
+
+    async def _given(self, tenure: _Tenure, *, forget: bool) -> None:
+        """Let go of a shard, then of its row: what was sent is settled by then."""
+        team = tenure.shard
+        await self._service.let_go(team, at_once=False)
+        while True:
+            try:
+                await self._state.run(lambda c: self._release(c, team, forget=forget))
+                break
+            except RetryLater as later:
+                if not self._fence.is_valid():
+                    return  # all of it is dropped
+                _log.warning("state_busy", message=str(later))
+                await self._sleep(JOIN_AGAIN)
+        self._tenures.pop(team, None)
+        tenure.ended.set()
+        _log.info("shard_released", team=team)
+
+    def _release(self, connection: Connection, team: str, *, forget: bool) -> None:
+        """By the thread that writes, so that what it expects changes with what it commits."""
+        nodes.release(connection, team, self._fence.node)
+        self._fence.expected.pop(team, None)
+        if forget:
+            nodes.forget_shard(connection, team)
+
+    # -- the queue's jobs
+
+    async def _do(self, team: str, unable: list[str]) -> None:
+        """A job: serve this shard for as long as this node holds it, or hand it to who should."""
+        try:
+            tenure = self._tenures.get(team) or await self._begun(team, unable)
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+            return
+        if tenure is None:
+            return
+        tenure.jobs += 1
+        try:
+            await tenure.ended.wait()
+        finally:
+            tenure.jobs -= 1
+
+    async def _begun(self, team: str, unable: list[str]) -> _Tenure | None:
+        me, queue = self._fence.node, self._queue
+        if queue is None or self._stopping.is_set() or not self._fence.is_valid():
+            return None
+        if team not in self._service.teams():
+            others = [n for n in self._view.nodes if n != me and n not in unable]
+            if others:
+                await queue.offer(team, others[0], [*unable, me])
+            return None
+        shard = self._view.shards.get(team)
+        calendars = weight(shard) if shard is not None else 1
+        able = {node: load for node, load in self._loads.items() if node not in unable}
+        elsewhere = balance.better_place(able, me, calendars)
+        self._loads[elsewhere or me] = self._loads.get(elsewhere or me, 0) + calendars
+        if elsewhere is not None:
+            await queue.offer(team, elsewhere, unable)
+            return None
+        if await self._state.run(lambda c: self._acquire(c, team)) is None:
+            return None
+        if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():
+            return None  # given back as all else that this node has
+        tenure = self._tenures[team] = _Tenure(team)
+        _log.info("shard_taken", team=team)
+        await self._serve()
+        return tenure
+
+    def _acquire(self, connection: Connection, team: str) -> int | None:
+        """By the thread that writes: see `_release`."""
+        version = nodes.acquire(connection, team, self._fence.node)
+        if version is not None:
+            self._fence.expected[team] = version
+        return version
+
+    async def _serve(self) -> None:
+        """Have the local engine serve what is held; many that come together are taken on in one step."""
+        self._behind = True
+        async with self._serving:
+            if not self._behind:
+                return
+            self._behind = False
+            try:
+                await self._service.serve()
+            except RetryLater as later:  # tried again with the next sign of life
+                self._behind = True
+                _log.warning("state_busy", message=str(later))
+
+
+def _is_off(shard: Shard, calendars: int) -> bool:
+    return shard.node is None and shard.calendars != calendars

@@ -1,0 +1,195 @@
+"""The nodes of the distributed engine and the shards that they hold. A shard is one Salesloft team with its users.
+
+A node is one start of one process, under an id of its own: the id is what fences. Every transaction of a node shares an
+advisory lock of that id and looks, inside it, whether the node is still one and holds what it thinks it holds
+(`fence.py`). Whoever removes a node takes that lock alone first; so nothing of a removed node is ever committed, and
+from that moment its shards are free and what it had in flight is in line again. All times are the database's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from connector.store import outbox
+from connector.store.connection import Connection
+
+NODES_LOCK = 0x6763_6E6F  # "gcno": the first half of the names of nodes' advisory locks
+NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One process that serves shards. Times in ms; `projects`: how many calendars it reads, by Google project."""
+
+    id: str
+    name: str
+    version: str
+    started_ms: int
+    seen_ms: int
+    projects: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """One team. `node` holds it; None: it is free, since `due_ms`. `calendars`: its users, as last known."""
+
+    team: str
+    version: int
+    node: str | None
+    due_ms: int
+    calendars: int
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything about nodes and shards at one moment `now_ms` of the database's clock."""
+
+    now_ms: int
+    nodes: Mapping[str, Node]
+    shards: Mapping[str, Shard]
+
+    def load(self, node: str) -> int:
+        """How many calendars a node holds; a shard weighs at least one."""
+        return sum(weight(shard) for shard in self.shards.values() if shard.node == node)
+
+    @property
+    def free(self) -> list[Shard]:
+        """Shards that nobody holds and that are due."""
+        return [s for s in self.shards.values() if s.node is None and s.due_ms <= self.now_ms]
+
+
+def weight(shard: Shard) -> int:
+    """What a shard counts for when they are shared out."""
+    return max(1, shard.calendars)
+
+
+def lock_of(node: str) -> int:
+    """The second half of a node's advisory lock: 32 bits, signed."""
+    value = crc32(node.encode())
+    return value - (1 << 32) if value >= 1 << 31 else value
+
+
+def register(connection: Connection, node: str, name: str, version: str, before: str = "") -> None:
+    """Become a node; `before` is the id that this process had, which ends. What nobody has in flight is in line."""
+    if before:
+        # The server may still be at work on what it was sent before the connection broke.
+        connection.execute("SELECT pg_advisory_xact_lock(?, ?)", (NODES_LOCK, lock_of(before)))
+        _remove(connection, before)
+    connection.execute(
+        f"INSERT INTO nodes (id, name, version, started_ms, seen_ms) VALUES (?, ?, ?, {NOW}, {NOW})",  # noqa: S608
+        (node, name, version),
+    )
+    outbox.release_of_the_dead(connection)
+
+
+def leave(connection: Connection, node: str) -> None:
+    """End a node that serves nothing any more."""
+    _remove(connection, node)
+
+
+def beat(
+    connection: Connection, node: str, calendars: Mapping[str, int], projects: Mapping[str, int]
+) -> View:
+    """Prolong a node's life and give what stands. `calendars`: users of the shards that it holds."""
+    connection.execute(
+        f"UPDATE nodes SET seen_ms = {NOW}, projects = ? WHERE id = ?",  # noqa: S608
+        (json.dumps(dict(projects), sort_keys=True), node),
+    )
+    connection.executemany(
+        "UPDATE shards SET calendars = ? WHERE team = ? AND node = ? AND calendars <> ?",
+        [(count, team, node, count) for team, count in calendars.items()],
+    )
+    return view(connection)
+
+
+def view(connection: Connection) -> View:
+    """What stands."""
+    [now] = connection.execute(f"SELECT {NOW}").fetchone()
+    return View(now, nodes(connection), shards(connection))
+
+
+def nodes(connection: Connection) -> dict[str, Node]:
+    found = connection.execute(
+        "SELECT id, name, version, started_ms, seen_ms, projects FROM nodes ORDER BY started_ms, id"
+    )
+    return {
+        row[0]: Node(row[0], row[1], row[2], row[3], row[4], json.loads(row[5])) for row in found
+    }
+
+
+def shards(connection: Connection) -> dict[str, Shard]:
+    found = connection.execute(
+        "SELECT team, version, node, due_ms, calendars FROM shards ORDER BY team"
+    )
+    return {row[0]: Shard(*row) for row in found}
+
+
+def add_shards(connection: Connection, calendars: Mapping[str, int]) -> None:
+    """Have a shard of each of these teams, with so many users."""
+    connection.executemany(
+        "INSERT INTO shards (team, calendars) VALUES (?, ?)"
+        " ON CONFLICT (team) DO UPDATE SET calendars = excluded.calendars WHERE shards.node IS NULL",
+        list(calendars.items()),
+    )
+
+
+def acquire(connection: Connection, team: str, node: str) -> int | None:
+    """Take a free shard; gives its new version, None if it is not free (any more)."""
+    row = connection.execute(
+        "UPDATE shards SET node = ?, version = version + 1 WHERE team = ? AND node IS NULL RETURNING version",
+        (node, team),
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def release(connection: Connection, team: str, node: str) -> None:
+    """Give a shard back: it is free at once."""
+    connection.execute(
+        f"UPDATE shards SET node = NULL, due_ms = {NOW} WHERE team = ? AND node = ?",  # noqa: S608
+        (team, node),
+    )
+
+
+def forget_shard(connection: Connection, team: str) -> None:
+    """A team that nobody is configured for: it is no shard any more, unless somebody holds it."""
+    connection.execute("DELETE FROM shards WHERE team = ? AND node IS NULL", (team,))
+
+
+def reap(connection: Connection, dead: Iterable[str], lease_ms: int) -> list[str]:
+    """Remove nodes that gave no sign of life for so long; gives those that were.
+
+    None that has a transaction under way: it may be alive, or PostgreSQL ends that of a frozen one within seconds.
+    """
+    gone = []
+    for node in dead:
+        [alone] = connection.execute(
+            "SELECT pg_try_advisory_xact_lock(?, ?)", (NODES_LOCK, lock_of(node))
+        ).fetchone()
+        if not alone:
+            continue
+        late = connection.execute(
+            f"SELECT 1 FROM nodes WHERE id = ? AND seen_ms < {NOW} - ?",  # noqa: S608
+            (node, lease_ms),
+        ).fetchone()
+        if late is not None:
+            _remove(connection, node)
+            gone.append(node)
+    return gone
+
+
+def clear(connection: Connection) -> None:
+    """One process holds the whole state: nobody else is a node."""
+    connection.execute("DELETE FROM nodes")
+    connection.execute("UPDATE shards SET node = NULL WHERE node IS NOT NULL")
+
+
+def _remove(connection: Connection, node: str) -> None:
+    connection.execute("DELETE FROM nodes WHERE id = ?", (node,))
+    connection.execute(
+        f"UPDATE shards SET node = NULL, due_ms = {NOW} WHERE node = ?",  # noqa: S608
+        (node,),
+    )
+    outbox.release_of_the_dead(connection)
