@@ -58,11 +58,13 @@ class Membership:
         changed = [n for n, one in served.items() if n in wanted and one.settings != wanted[n]]
         new = [name for name in wanted if name not in served]
         # All go before any comes: a name or a calendar may have passed from one to another.
-        for name in (*gone, *changed):
-            self._engine.drop((await self._parts.remove(name)).id)
+        for calendar in await self._parts.remove_all((*gone, *changed)):
+            self._engine.drop(calendar.id)
         coming = {team_of(user) for user in wanted.values()}
-        for name in (*changed, *new):
-            await self._serve(wanted[name], coming, len(changed) + len(new))
+        for one in await self._parts.add_all([wanted[n] for n in (*changed, *new)], coming):
+            calendar = one.calendar
+            self._engine.serve_team(calendar.team, self._parts.delivery_of(calendar))
+            self._engine.serve(calendar, within=(len(changed) + len(new)) * SPREAD_SECONDS)
         rows = {row.id: row for row in await self._parts.state.calendars()}
         busy = await self._send_last_words(rows)
         for team in await self._parts.drop_empty_teams(busy):
@@ -87,14 +89,8 @@ class Membership:
                 self._engine.end_team(team, at_once=at_once),
                 return_exceptions=True,
             )
-            for name in names:
-                await self._parts.remove(name)
+            await self._parts.remove_all(names)
             await self._parts.drop_team(team, keep=not at_once)
-
-    async def _serve(self, user: UserSettings, coming: set[str], together: int) -> None:
-        served = await self._parts.add(user, coming)
-        self._engine.serve_team(served.calendar.team, self._parts.delivery_of(served.calendar))
-        self._engine.serve(served.calendar, within=together * SPREAD_SECONDS)
 
     def _keep_rounds(self) -> None:
         """Every team has its rounds, at the pace that its users ask for; a team that is gone has none."""

@@ -19,7 +19,7 @@ from connector.app.bookings import booker_of
 from connector.app.gate import gate_of
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import calendar_id_of
-from connector.domain.model import UserName
+from connector.domain.model import UserGuid, UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
@@ -39,6 +39,8 @@ from connector.sync.sharing import Lender
 _log = get_logger(__name__)
 
 Clock = Callable[[], datetime]
+ROWS_AT_ONCE = 500
+"""Rows of calendars that are looked up in one transaction."""
 
 
 def now() -> datetime:
@@ -79,6 +81,8 @@ class Served:
     booker: Booker | None
     """What books this user's meetings, if that is wanted."""
     writing: google.TokenSource | None
+    project: str
+    """What shares one quota at Google."""
 
     async def close(self) -> None:
         """Give up renewals of tokens."""
@@ -118,6 +122,7 @@ class Parts:
         self.cycle = CalendarCycle(
             state, lambda seller: self.served[seller.name].held, clock, self._planned_anew, observer
         )
+        self._projects: Counter[str] = Counter()
         self._halted: set[int] = set()
         self._kept: str | None = None
         self._jobs: set[int] = set()
@@ -167,19 +172,37 @@ class Parts:
                 waiting = max(0, waiting - delivery.bulk.processed)
         return Progress(len(self.calendars), read, settled, waiting, self.points)
 
-    async def add_all(self, users: Sequence[UserSettings]) -> None:
-        """Serve several users."""
-        coming = {team_of(user) for user in users}
-        for user in users:
-            await self.add(user, coming)
+    async def add_all(
+        self, users: Sequence[UserSettings], coming: Collection[str] = ()
+    ) -> list[Served]:
+        """Serve several users: all of them, or, if the state cannot be asked now, none.
 
-    async def add(self, user: UserSettings, coming: Collection[str] = ()) -> Served:
-        """Serve a user. Nobody of this name or calendar may be served already. `coming` are all teams served then."""
-        row = await self.state.calendar(user.salesloft.user_guid, user.name)
-        name = team_of(user)
-        team = self.teams.get(name) or await self._new_team(name, user, coming)
+        Nobody of these names or calendars may be served already. `coming` are all teams served then.
+        """
+        rows: dict[UserGuid, CalendarState] = {}
+        for start in range(0, len(users), ROWS_AT_ONCE):
+            some = users[start : start + ROWS_AT_ONCE]
+            names = {user.salesloft.user_guid: user.name for user in some}
+            rows |= await self.state.calendars_of(names)
+        coming = coming or {team_of(user) for user in users}
+        teams = {team_of(user): user for user in users}
+        for name, user in teams.items():
+            if name not in self.teams:
+                await self._new_team(name, user, coming)
+        added = [self._add(user, rows[user.salesloft.user_guid]) for user in users]
+        self._settle(teams)
+        return added
+
+    def _settle(self, teams: Iterable[str]) -> None:
+        """Users of these teams came or went: agree on what they may set differently."""
+        for name in teams:
+            if name in self.teams:
+                self.teams[name].agree()
+        self.share_google()
+
+    def _add(self, user: UserSettings, row: CalendarState) -> Served:
+        team = self.teams[team_of(user)]
         team.users[user.name] = user
-        team.agree()
         team.delivery.names[row.id] = user.name
         team.delivery.look_for_jobs()
         tokens = google.TokenSource(
@@ -193,7 +216,7 @@ class Parts:
         interval = user.sync.poll_interval.total_seconds()
         idle = user.sync.poll_interval_idle
         calendar = Calendar(
-            seller, row.id, name, interval, idle.total_seconds() if idle is not None else None
+            seller, row.id, team.name, interval, idle.total_seconds() if idle is not None else None
         )
         booker, writing = None, None
         if user.bookings.enabled:
@@ -201,8 +224,9 @@ class Parts:
                 user, row.id, self.to_google, self.pool, self._limiter(user)
             )
         held = HeldBySalesloft(team.client)
-        served = Served(user, calendar, tokens, held, booker, writing)
+        served = Served(user, calendar, tokens, held, booker, writing, project_of(user))
         self.served[user.name] = served
+        self._projects[served.project] += 1
         if team.delivery.bulk is not None:
             team.delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
         self.admit(calendar, row)
@@ -238,20 +262,26 @@ class Parts:
         if served is not None and served.calendar.id not in self._halted:
             self.delivery_of(served.calendar).calendars.add(served.calendar.id)
 
-    async def remove(self, name: UserName) -> Calendar:
-        """Serve a user no longer. What waits stays in the state; a team without users stays for `drop_empty_teams`."""
+    async def remove_all(self, names: Iterable[UserName]) -> list[Calendar]:
+        """Serve users no longer. What waits stays in the state; teams without users stay for `drop_empty_teams`."""
+        removed = [self._remove(name) for name in names]
+        self._settle({served.calendar.team for served in removed})
+        for served in removed:
+            await served.close()
+        return [served.calendar for served in removed]
+
+    def _remove(self, name: UserName) -> Served:
         served = self.served.pop(name)
+        self._projects[served.project] -= 1
         team = self.teams[served.calendar.team]
         del team.users[name]
         team.delivery.calendars.discard(served.calendar.id)
         team.delivery.names.pop(served.calendar.id, None)
+        guid = served.settings.salesloft.user_guid
         if team.delivery.bulk is not None:
-            guid = served.settings.salesloft.user_guid
             team.delivery.bulk.names.pop(calendar_id_of(guid), None)
-        team.bookings.remove(served.settings.salesloft.user_guid)
-        team.agree()
-        await served.close()
-        return served.calendar
+        team.bookings.remove(guid)
+        return served
 
     async def drop_empty_teams(self, busy: Collection[str] = ()) -> list[str]:
         """Let go of teams that nobody belongs to any more, but of none of the `busy`; gives their names."""
@@ -300,28 +330,22 @@ class Parts:
         return team
 
     def _limiter(self, user: UserSettings) -> google.RequestLimiter:
-        """One limiter a Google project; of differing `requests_per_minute` the smallest counts."""
-        project = project_of(user)
-        served = [one.settings for one in self.served.values()]
-        limit = limits_of((user, *served))[project]
-        limit = max(1, int(limit * self.google_share(project)))
+        """One limiter a Google project; what it allows is settled when all users are known."""
+        project, limit = project_of(user), user.google.requests_per_minute
         limiter = self.limiters.get(project)
         if limiter is None:
             limiter = self.limiters[project] = google.RequestLimiter(limit)
-        limiter.set_requests_per_minute(limit)
         return limiter
 
     def share_google(self) -> None:
-        """Other nodes read more or fewer calendars of the same Google projects than before."""
-        limits = limits_of(served.settings for served in self.served.values())
-        for project, limit in limits.items():
-            self.limiters[project].set_requests_per_minute(
-                max(1, int(limit * self.google_share(project)))
-            )
+        """Set the limit of each project: the smallest that its users ask for, and of that this node's share."""
+        for project, limit in limits_of(one.settings for one in self.served.values()).items():
+            mine = max(1, int(limit * self.google_share(project)))
+            self.limiters[project].set_requests_per_minute(mine)
 
     def projects(self) -> dict[str, int]:
         """How many calendars are read, by Google project."""
-        return dict(Counter(project_of(served.settings) for served in self.served.values()))
+        return {project: count for project, count in self._projects.items() if count}
 
 
 def state_place(settings: Settings) -> StatePlace:

@@ -21,15 +21,16 @@ def better_place(loads: Mapping[str, int], me: str, calendars: int) -> str | Non
     return best if best != me and loads.get(me, 0) - loads[best] >= max(1, calendars) else None
 
 
-def to_give(view: View, me: str, keep: Collection[str] = ()) -> str | None:
-    """The shard that this node should give up because another one has much less; never one to `keep`.
+def to_give(view: View, me: str, keep: Collection[str] = ()) -> tuple[str, str] | None:
+    """The shard that this node should give up, and the node with so much less that should get it; none to `keep`.
 
     Only where the difference becomes smaller by it: so giving comes to an end.
     """
     if view.free or me not in view.nodes or len(view.nodes) < 2:
         return None
     loads = loads_of(view)
-    difference = loads[me] - min(loads.values())
+    least = min(loads, key=lambda node: (loads[node], node))
+    difference = loads[me] - loads[least]
     if difference <= SLACK * sum(loads.values()) / len(loads):
         return None
     fitting = [
@@ -38,7 +39,7 @@ def to_give(view: View, me: str, keep: Collection[str] = ()) -> str | None:
         if shard.node == me and shard.team not in keep and weight(shard) < difference
     ]
     best = min(fitting, key=lambda s: (abs(weight(s) - difference / 2), s.team), default=None)
-    return best.team if best is not None else None
+    return (best.team, least) if best is not None else None
 
 
 def share_of(view: View, me: str, project: str, calendars: int) -> float:

@@ -38,7 +38,7 @@ JOIN_AGAIN = 0.5
 GIVE_EVERY = 2.0
 """Seconds between two shards that a node gives to others."""
 KEEP_FOR = 600.0
-"""Seconds for which a shard stays that nobody else took."""
+"""Seconds for which a shard stays that came back from the node that it was given to."""
 
 
 class Shards(Protocol):
@@ -132,7 +132,7 @@ class DistributedEngine:
         self._behind = False
         self._serving = asyncio.Lock()
         self._queue: ShardQueue | None = None
-        self._kept: dict[str, float] = {}
+        self._given_to: dict[str, tuple[str, float]] = {}
         self._given_at = 0.0
         self._steady_since = 0.0
         self._wake = asyncio.Event()
@@ -343,10 +343,16 @@ class DistributedEngine:
         now = boot_seconds()
         if now - self._given_at < GIVE_EVERY or any(t.giving for t in self._tenures.values()):
             return
-        keep = {team for team, since in self._kept.items() if now - since < KEEP_FOR}
-        team = balance.to_give(view, self._fence.node, keep)
-        if team is not None and team in self._tenures:
-            self._given_at, self._kept[team] = now, now
+        # What came back from a node that is still there: that one cannot serve it, or not as well.
+        keep = {
+            team
+            for team, (node, since) in self._given_to.items()
+            if node in view.nodes and now - since < KEEP_FOR
+        }
+        found = balance.to_give(view, self._fence.node, keep)
+        if found is not None and found[0] in self._tenures:
+            team, node = found
+            self._given_at, self._given_to[team] = now, (node, now)
             self._give(team)
 
     def _give(self, team: str, *, forget: bool = False) -> None:

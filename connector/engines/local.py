@@ -299,10 +299,13 @@ class LocalEngine:
         return pause
 
     async def _housekeeping(self) -> None:
-        await self._state.purge_journal(self._clock())
-        for calendar in tuple(self.calendars):
-            keep = timedelta(days=calendar.seller.past_days) + RETENTION
-            await self._state.purge(calendar.id, self._clock() - keep)
+        try:
+            await self._state.purge_journal(self._clock())
+            for calendar in tuple(self.calendars):
+                keep = timedelta(days=calendar.seller.past_days) + RETENTION
+                await self._state.purge(calendar.id, self._clock() - keep)
+        except RetryLater as later:  # the next time, then
+            _log.warning("state_busy", message=str(later))
 
     def stuck(self) -> list[str]:
         """Users whose reading does not advance: then neither the watchdog is fed nor /healthz good."""
@@ -319,11 +322,15 @@ class LocalEngine:
         if stuck:
             _log.error("reading_stuck", users=stuck)
             return
-        backlog = await self._state.backlog([calendar.id for calendar in self.calendars])
-        self._manager.status(
-            f"{len(self._calendars)} users, {self._polls} polls, {backlog.pending} waiting,"
-            f" {backlog.dead_letters} refused"
-        )
+        try:
+            backlog = await self._state.backlog([calendar.id for calendar in self.calendars])
+        except RetryLater as later:  # it works on, as far as it can
+            self._manager.status(str(later))
+        else:
+            self._manager.status(
+                f"{len(self._calendars)} users, {self._polls} polls, {backlog.pending} waiting,"
+                f" {backlog.dead_letters} refused"
+            )
         self._manager.alive()
 
     def watch(self, task: asyncio.Task[None]) -> None:

@@ -54,7 +54,8 @@ class ShardQueue:
         self._lease = lease
         self._working: asyncio.Task[None] | None = None
         self._app = App(connector=_connector(url))
-        self._task = self._app.task(name=TASK)(serve)
+        self._serve = serve
+        self._task = self._app.task(name=TASK)(self._do)
         # What it would say of its own accord is said by us, without tracebacks.
         for name in ("procrastinate", "psycopg.pool"):
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
@@ -92,6 +93,13 @@ class ShardQueue:
             for job in await jobs.list_jobs_async(task=TASK, status=Status.TODO.value):
                 if job.queue not in live and job.id is not None:
                     await jobs.cancel_job_by_id_async(job.id, delete_job=True)
+
+    async def _do(self, team: str, unable: list[str]) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            # That a job was taken away meanwhile, as one of a dead worker, fails when it is to be marked as done.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await self._serve(team, unable)
 
     async def _work(self) -> None:
         """Keep a worker until cancelled."""

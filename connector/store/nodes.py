@@ -76,7 +76,7 @@ def register(connection: Connection, node: str, name: str, version: str, before:
     """Become a node; `before` is the id that this process had, which ends. What nobody has in flight is in line."""
     if before:
         # The server may still be at work on what it was sent before the connection broke.
-        connection.execute("SELECT pg_advisory_xact_lock(?, ?)", (NODES_LOCK, lock_of(before)))
+        connection.execute(f"SELECT pg_advisory_xact_lock({NODES_LOCK}, {lock_of(before)})")
         _remove(connection, before)
     connection.execute(
         f"INSERT INTO nodes (id, name, version, started_ms, seen_ms) VALUES (?, ?, ?, {NOW}, {NOW})",  # noqa: S608
@@ -166,7 +166,7 @@ def reap(connection: Connection, dead: Iterable[str], lease_ms: int) -> list[str
     gone = []
     for node in dead:
         [alone] = connection.execute(
-            "SELECT pg_try_advisory_xact_lock(?, ?)", (NODES_LOCK, lock_of(node))
+            f"SELECT pg_try_advisory_xact_lock({NODES_LOCK}, {lock_of(node)})"
         ).fetchone()
         if not alone:
             continue

@@ -292,10 +292,10 @@ class State:
 
     async def backlog(self, calendars: Sequence[int]) -> Backlog:
         def count(connection: Connection, table: str, having: str = "1 = 1") -> int:
-            marks = ",".join("?" * len(calendars))
             row = connection.execute(
-                f"SELECT count(*) FROM {table} WHERE calendar_id IN ({marks}) AND {having}",  # noqa: S608  # own names
-                list(calendars),
+                f"SELECT count(*) FROM {table} WHERE calendar_id IN"  # noqa: S608  # own names
+                f" (SELECT CAST(value AS BIGINT) FROM json_each(?)) AND {having}",
+                (json.dumps(list(calendars)),),
             ).fetchone()
             return int(row[0])
 
