@@ -43,12 +43,13 @@ class ApiRequest:
 class CalendarRequests:
     """The requests of one calendar. `quota_user` names whom Google counts a service account's request for."""
 
-    parameters_fingerprint = f"events.list singleEvents=false fields={PAGE_FIELDS}"
+    parameters_fingerprint = "events.list singleEvents=false"
     """Names the constant parameters of syncable listings: a token obtained under another name is not to be used.
-
-    `fields` is among them: Google wants it unchanged from one increment to the next, and a member that is asked for
-    anew is missing in what was read before, until a full listing.
     `maxResults` is not among them: it may change between walks.
+    """
+    fields_fingerprint = hashlib.sha256(PAGE_FIELDS.encode()).hexdigest()[:12]
+    """Names what is asked for of each event. Google wants that unchanged too from one increment to the next, and a
+    member that is asked for anew is missing in what was read before; but what was read was judged rightly.
     """
 
     def __init__(self, api_url: str, calendar_id: str, *, quota_user: str | None = None) -> None:
