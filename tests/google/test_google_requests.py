@@ -9,6 +9,7 @@ import pytest
 
 from connector.domain.model import EventId, SyncToken
 from connector.google import ApiRequest, CalendarRequests, quota_user
+from connector.google.wire import PAGE_FIELDS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=90)
@@ -42,7 +43,13 @@ def test_increment_is_the_full_listing_but_for_time_min(requests: CalendarReques
     increment = query(requests.list_changes(SyncToken("CK_H/+I="), page_size=250))
     assert full.pop("timeMin") == "2026-01-01T00:00:00Z"
     assert increment.pop("syncToken") == "CK_H/+I="
-    assert full == increment == {"singleEvents": "false", "maxResults": "250", "alt": "json"}
+    assert full == increment
+    assert full == {
+        "singleEvents": "false",
+        "maxResults": "250",
+        "fields": PAGE_FIELDS,
+        "alt": "json",
+    }
 
 
 def test_every_page_of_an_increment_repeats_the_sync_token(requests: CalendarRequests) -> None:
@@ -62,18 +69,24 @@ def test_window_and_instances_ask_for_the_living_between_two_moments(
         "singleEvents": "true",
         "maxResults": "500",
         "pageToken": "p",
+        "fields": PAGE_FIELDS,
         "alt": "json",
     }
     instances = requests.instances(EventId("_s/1"), START, END, page_size=500)
     assert instances.url.raw_path.endswith("/calendars/primary/events/_s%2F1/instances")
-    assert query(instances) == {**bounds, "maxResults": "500", "alt": "json"}
+    assert query(instances) == {
+        **bounds,
+        "maxResults": "500",
+        "fields": PAGE_FIELDS,
+        "alt": "json",
+    }
 
 
 def test_paths_stay_encoded_and_below_the_given_root() -> None:
     requests = CalendarRequests("https://private.example.com/google", HOLIDAYS)
-    assert str(requests.get_event(EventId("e 1")).url) == (
+    assert str(requests.get_event(EventId("e 1")).url).startswith(
         "https://private.example.com/google/calendar/v3/calendars/"
-        "en.usa%23holiday%40group.v.calendar.google.com/events/e%201?alt=json"
+        "en.usa%23holiday%40group.v.calendar.google.com/events/e%201?"
     )
 
 
