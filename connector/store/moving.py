@@ -110,7 +110,7 @@ def _make_equal(file: sqlite3.Connection, server: PostgresConnection, target: Se
         for key in keys:
             server.execute(f"DELETE FROM {table.name} WHERE {wanted}", key)  # noqa: S608  # own names
     for table in metadata.sorted_tables:
-        if "id" in table.columns and table.columns["id"].autoincrement:
+        if table.autoincrement_column is not None:
             server.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table.name}', 'id'),"  # noqa: S608  # own names
                 f" (SELECT coalesce(max(id), 0) + 1 FROM {table.name}), false)"

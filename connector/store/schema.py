@@ -264,3 +264,50 @@ verifications = Table(
     Column("repaired", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
+
+nodes = Table(
+    "nodes",
+    metadata,
+    Column("id", Text, primary_key=True),  # of one start of one process
+    Column("name", Text, nullable=False),  # host and process, for humans
+    Column("version", Text, nullable=False),  # of the program
+    Column("started_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),  # the last heartbeat, by the database's clock
+    sqlite_with_rowid=False,
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("team", Text, primary_key=True),  # a one-way name of key and address
+    Column(
+        "version", BigInteger, nullable=False, server_default=text("0")
+    ),  # rises with each holder
+    Column("node", Text),  # who holds it, until `held_until_ms` by the database's clock
+    Column("held_until_ms", BigInteger, nullable=False, server_default=text("0")),
+    Column("due_ms", BigInteger, nullable=False, server_default=text("0")),  # offered from then on
+    Column(
+        "calendars", Integer, nullable=False, server_default=text("0")
+    ),  # that its holder serves
+    sqlite_with_rowid=False,
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("id", Text, primary_key=True),  # ours, unique for ever
+    Column("calendar_id", Integer, ForeignKey("calendars.id"), nullable=False),
+    Column("resource_id", Text),  # Google's, once it answered
+    Column(
+        "token_digest", Text, nullable=False
+    ),  # of the secret; the secret itself is kept nowhere
+    Column("created_ms", BigInteger, nullable=False),
+    Column("expires_ms", BigInteger),
+    Column(
+        "message_number", BigInteger, nullable=False, server_default=text("0")
+    ),  # the highest seen
+    Column("notified_ms", BigInteger),
+    Column("stopping_ms", BigInteger),  # to be stopped at Google: replaced, or its user left
+    Index("channels_by_calendar", "calendar_id"),
+    sqlite_with_rowid=False,
+)

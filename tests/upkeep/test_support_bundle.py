@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from connector.cli.commands import app
 from connector.observe.scrub import Scrubber
+from connector.store.migrations import HEAD
 from tests.office import KEY, Office, guid_of
 from tests.upkeep.test_state_commands import soon
 
@@ -108,7 +109,7 @@ async def test_it_tells_what_helps(office: Office) -> None:
     assert set(manifest["files"]) == set(files) - {"manifest.json"}
     assert json.loads(files["versions.json"])["packages"]["aiohttp"]
     state = json.loads(files["state.json"])
-    assert state["schema"] == "0002"
+    assert state["schema"] == HEAD
     [calendar] = state["calendars"]
     assert calendar["parked_reason"] == "forbidden"
     assert "Google refused" in calendar["parked_message"]

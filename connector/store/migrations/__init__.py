@@ -1,4 +1,4 @@
 """Numbered, forward-only steps of the schema, run by alembic at start. `HEAD` is the newest."""
 
-HEAD = "0002"
-KNOWN = frozenset({"0001", "0002"})
+HEAD = "0003"
+KNOWN = frozenset({"0001", "0002", "0003"})
