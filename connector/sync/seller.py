@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
@@ -70,6 +70,7 @@ class Seller:
     lost_after: timedelta = timedelta(seconds=60)
     consent: str | None = None
     project: str = ""
+    _rules_fingerprint: str = field(init=False, repr=False, compare=False, default="")
 
     @property
     def token_fingerprint(self) -> str:
@@ -89,8 +90,11 @@ class Seller:
         """True if nobody was erased since a listing with that fingerprint."""
         return _judged(token_fingerprint).partition(".")[2] == self.erased
 
-    @property
-    def _rules_fingerprint(self) -> str:
+    def __post_init__(self) -> None:
+        # Asked for at every poll; nothing of a seller changes.
+        object.__setattr__(self, "_rules_fingerprint", self._fingerprint())
+
+    def _fingerprint(self) -> str:
         rules = self.rules
         parts = (
             STATE_GENERATION,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,18 +11,29 @@ from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 from urllib.parse import parse_qs
 
+import aiohttp
 import googleapiclient
 import msgspec
 import pytest
+from aiohttp import web
 
-from connector.domain.model import EventId, SyncToken
-from connector.google import ApiRequest, CalendarRequests
+from connector.domain.errors import ResyncRequired
+from connector.domain.model import Event, EventId, SyncToken
+from connector.google import (
+    ApiRequest,
+    CalendarRequests,
+    GoogleCalendar,
+    GoogleTransport,
+    RequestLimiter,
+    TokenSource,
+)
 from connector.google import wire as wire_module
 from connector.google.convert import WireEvent
 from connector.google.fields import mask_of
 from connector.google.wire import EVENT_FIELDS, PAGE_FIELDS, decode_event, decode_page
 from connector.simulator.google.known_fields import check_selection
 from connector.simulator.google.selector import Selection, parse_fields, select
+from tests.google.conftest import FakeGoogle, Handler, answer, event, page, refusal
 
 DOCUMENT = Path(googleapiclient.__file__).parent / "discovery_cache/documents/calendar.v3.json"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -143,3 +155,69 @@ def test_an_envelope_of_nothing_but_a_token_is_an_empty_page() -> None:
     """Nothing changed: a partial response may leave out the empty list."""
     page = decode_page(b'{"nextSyncToken":"t"}')
     assert (page.items, page.next_sync_token, page.next_page_token) == ((), "t", None)
+
+
+SELECTION_REFUSED = [
+    ("invalidParameter", {"location": "fields", "locationType": "parameter"}),
+    ("invalid", {"location": "fields", "locationType": "parameter"}),
+    ("invalidParameter", {}),
+]
+"""How servers of other people's making may say that they do not understand `fields`."""
+
+
+def unselective(reason: str, where: dict[str, str]) -> Handler:
+    error = {"errors": [{"domain": "global", "reason": reason, "message": "No", **where}]}
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if "fields" in request.query:
+            return await refusal(400, reason, **error)(request)
+        if request.path.endswith("/events/e1"):
+            return await answer(event())(request)
+        return await answer(page(event(), nextSyncToken="next"))(request)
+
+    return handle
+
+
+@pytest.mark.parametrize(("reason", "where"), SELECTION_REFUSED)
+async def test_a_server_without_fields_is_read_whole_from_then_on(
+    google: FakeGoogle,
+    session: aiohttp.ClientSession,
+    tokens: TokenSource,
+    reason: str,
+    where: dict[str, str],
+) -> None:
+    told: list[str] = []
+    transport = GoogleTransport(
+        session,
+        tokens,
+        RequestLimiter(100_000),
+        who="pam",
+        on_fields_refused=lambda: told.append("pam"),
+    )
+    calendar = GoogleCalendar(CalendarRequests(google.url, "primary", quota_user="q"), transport)
+    google.queue(*[unselective(reason, where)] * 5)
+    listings = [await calendar.list_changes(SyncToken("a+b/c=")) for _ in range(2)]
+    listings += [await calendar.list_all(START)]
+    assert isinstance(await calendar.get_event(EventId("e1")), Event)
+    assert [len(listing.items) for listing in listings] == [1, 1, 1]
+    assert ["fields" in query for query in google.queries] == [True] + [False] * 4
+    assert {**google.queries[0], "fields": ""} == {**google.queries[1], "fields": ""}
+    assert told == ["pam"]
+
+
+async def test_another_bad_request_is_no_word_on_fields(
+    google: FakeGoogle, calendar: GoogleCalendar
+) -> None:
+    token = {"reason": "invalid", "location": "syncToken", "locationType": "parameter"}
+    google.queue(refusal(400, "invalid", errors=[token]), page(nextSyncToken="next"))
+    with pytest.raises(ResyncRequired):
+        await calendar.list_changes(SyncToken("old"))
+    await calendar.list_all(START)
+    assert all("fields" in query for query in google.queries)
+
+
+def test_the_mask_is_in_the_plainest_syntax() -> None:
+    for mask in (PAGE_FIELDS, EVENT_FIELDS):
+        assert re.fullmatch(r"[A-Za-z,()]+", mask)
+        assert "," not in (mask[0], mask[-1])
+        assert not re.search(r"\(\)|\(,|,\)|,,|\)[A-Za-z]", mask)

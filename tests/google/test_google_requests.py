@@ -9,6 +9,7 @@ import pytest
 
 from connector.domain.model import EventId, SyncToken
 from connector.google import ApiRequest, CalendarRequests, quota_user
+from connector.google.errors import Call
 from connector.google.wire import PAGE_FIELDS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -112,3 +113,19 @@ def test_session_headers_are_left_to_the_session(requests: CalendarRequests) -> 
     names = {name.lower() for name, _ in requests.get_event(EventId("e")).headers}
     assert not names & {"accept-encoding", "user-agent", "authorization"}
     assert "accept" in names
+
+
+@pytest.mark.parametrize(
+    "token", ["CK_H/+I=", "a b&c=d%20é", "-place-of-the-sync-token-", "\"'?#[]"]
+)
+@pytest.mark.parametrize("user", [None, "someone"])
+def test_the_request_of_a_quiet_poll_is_what_the_library_builds(
+    token: str, user: str | None
+) -> None:
+    requests = CalendarRequests("https://g.example.com", "a+b@example.com", quota_user=user)
+    quick = requests.list_changes(SyncToken(token), page_size=250)
+    built = requests._list(Call.CHANGES, None, singleEvents=False, maxResults=250, syncToken=token)
+    assert quick == built
+    assert str(quick.url) == str(built.url)
+    assert requests.list_changes(SyncToken("next"), page_size=250).url.query["syncToken"] == "next"
+    assert requests.list_changes(SyncToken(token), page_size=9).url.query["maxResults"] == "9"
