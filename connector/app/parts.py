@@ -497,6 +497,7 @@ def seller_of(
         who=user.name,
         rate_key=quota_user,
         on_answer=None if observer is NOBODY else observer.google_answered,
+        on_fields_refused=partial(_tell_of_fields, user.name),
     )
     requests = google.CalendarRequests(
         user.google.api_url, user.google.calendar_id, quota_user=quota_user
@@ -513,4 +514,13 @@ def seller_of(
         consent=user.google.credentials.consent,
         project=user.google.credentials.project,
         source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
+    )
+
+
+def _tell_of_fields(user: UserName) -> None:
+    _log.warning(
+        "fields_refused",
+        user=user,
+        message="this server of [google] api_url does not take the parameter `fields`: whole answers are read until"
+        " the next start",
     )

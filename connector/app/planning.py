@@ -173,6 +173,10 @@ class _Counting:
     def parameters_fingerprint(self) -> str:
         return self._reader.parameters_fingerprint
 
+    @property
+    def fields_fingerprint(self) -> str:
+        return self._reader.fields_fingerprint
+
     async def list_changes(self, token: SyncToken) -> Listing:
         return self._counted(await self._reader.list_changes(token))
 

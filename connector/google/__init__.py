@@ -1,9 +1,10 @@
 """Reads Google calendars: the only place that knows Google's API. Imports nothing of the project but `domain`.
 
 Read `calendar.py` first: `GoogleCalendar` is one user's calendar, with one method per question. Below it, in the order
-of a request's way: `requests` (builds it, never sends), `auth` and `refresh` (its token), `limiter` (its turn),
-`transport` (its sending and its retries, within `retry`'s bounds), `errors` and `token_errors` (what a refusal means,
-as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's values; one bad item never spoils a page).
+of a request's way: `requests` (builds it, never sends), `fields` (how much of the answer it asks for), `auth` and
+`refresh` (its token), `limiter` (its turn), `transport` (its sending and retries, within `retry`'s bounds), `errors`
+and `token_errors` (what a refusal means, as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's
+values; one bad item never spoils a page).
 
 `bookings.py` has the only writes: meetings booked in Salesloft.
 """

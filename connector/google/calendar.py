@@ -57,6 +57,11 @@ class GoogleCalendar:
         """Names the parameters that sync tokens are bound to."""
         return self._requests.parameters_fingerprint
 
+    @property
+    def fields_fingerprint(self) -> str:
+        """Names the parts of an event that listings hold."""
+        return self._requests.fields_fingerprint
+
     async def list_all(self, time_min: datetime, priority: Priority = Priority.SWEEP) -> Listing:
         """Series, single events and exceptions that end after `time_min`, with a token for what follows.
 

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any
 
 from connector.domain.errors import (
@@ -139,6 +140,12 @@ class Refusal:
     def __str__(self) -> str:
         return f"{self.status} ({self.reason})" if self.reason else str(self.status)
 
+    @property
+    def is_of_fields(self) -> bool:
+        """Whether only the selection of parts displeased: other servers than Google's may not know it."""
+        unnamed = self.reason == "invalidParameter" and not self.location
+        return self.status == 400 and (self.location == "fields" or unnamed)
+
 
 def read_refusal(status: int, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Refusal:
     """Read an answer that is not a success, whatever its body is. `now` is used only if Google sent no `Date`."""
@@ -218,6 +225,7 @@ def retry_after_seconds(headers: Mapping[str, str], *, now: datetime) -> float |
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECONDS)
 
 
+@lru_cache(maxsize=64)  # answers of one second say the same
 def http_date(text: str | None) -> datetime | None:
     """An HTTP date as an aware moment in UTC; None if it is missing or unreadable."""
     if not text:

@@ -69,7 +69,7 @@ class RequestLimiter:
     @property
     def waiting(self) -> int:
         """How many requests wait for their turn."""
-        return sum(len(queue) for queue in self._queues.values())
+        return len(self._queues[Priority.CHANGE]) + len(self._queues[Priority.SWEEP])
 
     @property
     def requests_per_minute(self) -> int:
@@ -82,6 +82,8 @@ class RequestLimiter:
 
     async def acquire(self, user: str, priority: Priority) -> None:
         """Wait until one request for `user` may be sent; it is counted from then on, also if it is never sent."""
+        if self._goes_at_once(user):
+            return
         ticket = _Ticket(user, asyncio.get_running_loop().create_future())
         queue = self._queues[priority]
         queue[ticket] = None
@@ -92,6 +94,16 @@ class RequestLimiter:
             if ticket in queue:  # given up while waiting: the timer may have been set for this one
                 del queue[ticket]
                 self.wake()
+
+    def _goes_at_once(self, user: str) -> bool:
+        """The usual case, without a place in the queue: nobody waits, and nothing is used up."""
+        if self.waiting:
+            return False
+        now = self._clock()
+        if self._project_wait(now) > 0 or self._user_wait(user, now) > 0:
+            return False
+        self._count(user, now)
+        return True
 
     def pause(self, seconds: float) -> None:
         """Send nothing of the project for so long: Google refused by a limit of the project."""

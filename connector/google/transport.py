@@ -85,8 +85,12 @@ class GoogleTransport:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         on_answer: Callable[[str, int, float], None] | None = None,
+        on_fields_refused: Callable[[], None] | None = None,
     ) -> None:
-        """`on_answer` is told of each request: what it asked for, the status (0: no answer), the seconds it took."""
+        """`on_answer` is told of each request: what it asked for, the status (0: no answer), the seconds it took.
+
+        `on_fields_refused` is told once if the server does not take `fields`: it is asked without them from then on.
+        """
         self.who = who
         self.timeouts = 0
         """Attempts that timed out, ever: the calendar asks for smaller pages when this grows."""
@@ -98,6 +102,8 @@ class GoogleTransport:
         self._sleep = sleep
         self._clock = clock
         self._on_answer = on_answer
+        self._on_fields_refused = on_fields_refused
+        self._partial = True
 
     async def fetch(
         self,
@@ -124,15 +130,18 @@ class GoogleTransport:
         decode: Callable[[bytes], T],
         attempts: _Attempts,
     ) -> Answer[T] | _Failure | None:
-        """One attempt; None asks for another at once, with a new token."""
+        """One attempt; None asks for another at once, with a new token or without `fields`."""
         try:
             token = await self._tokens.token()
         except RetryLater as error:
             return _Failure(str(error), error.after_seconds)
         await self._limiter.acquire(self._rate_key, priority)
         attempts.begin()
+        partial = self._partial
         try:
-            status, headers, body = await self._send(request, token)
+            status, headers, body = await self._send(
+                request if partial else request.for_all_fields(), token
+            )
         except TimeoutError:
             self.timeouts += 1
             return _Failure("time-out")
@@ -144,6 +153,9 @@ class GoogleTransport:
             except BrokenBody as error:
                 return _Failure(str(error))
         refusal = read_refusal(status, headers, body, now=datetime.now(UTC))
+        if partial and refusal.is_of_fields:
+            self._ask_for_all_fields()
+            return None
         return self._judge(refusal, request, token, attempts)
 
     async def _send(
@@ -165,6 +177,11 @@ class GoogleTransport:
         finally:
             if self._on_answer is not None:
                 self._on_answer(request.call.name.lower(), status, self._clock() - began)
+
+    def _ask_for_all_fields(self) -> None:
+        if self._partial and self._on_fields_refused is not None:
+            self._on_fields_refused()
+        self._partial = False
 
     def _judge(
         self, refusal: Refusal, request: ApiRequest, token: str, attempts: _Attempts

@@ -17,6 +17,7 @@ import msgspec
 from connector.domain.errors import RetryLater
 from connector.domain.model import Item, Malformed
 from connector.google.convert import Unreadable, WireEvent, to_item, to_moment
+from connector.google.fields import mask_of
 
 
 class BrokenBody(Exception):
@@ -57,6 +58,10 @@ class _LooseEnvelope(msgspec.Struct, rename="camel", frozen=True):
 
 _page_decoder = msgspec.json.Decoder(_Envelope)
 _event_decoder = msgspec.json.Decoder(WireEvent)
+
+PAGE_FIELDS = mask_of(_Envelope)
+EVENT_FIELDS = mask_of(WireEvent)
+"""What is asked for of a page and of one event (`fields`): what the decoders read, no more."""
 
 
 def decode_page(body: bytes) -> Page:

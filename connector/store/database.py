@@ -53,10 +53,19 @@ class Dialect:
 class Database:
     """A connection owned by a thread of its own. `run` is the only way to it."""
 
-    def __init__(self, connection: Owned, name: str, dialect: Dialect | None = None) -> None:
+    def __init__(
+        self,
+        connection: Owned,
+        name: str,
+        dialect: Dialect | None = None,
+        looking: Callable[[], Owned] | None = None,
+    ) -> None:
+        """`looking` opens a further connection that may only read, for `look`; None: there is no such."""
         self._connection = connection
         self._dialect = dialect or WRITING
         self._name = name
+        self._open_looking = looking
+        self._looking: Owned | None = None
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="state-writer", daemon=True)
         self._thread.start()
@@ -71,10 +80,27 @@ class Database:
         result: T = await asyncio.shield(job.future)
         return result
 
+    def look(self, function: Callable[[Connection], T]) -> T | None:
+        """Run one short reading statement at once, without the thread: what `run` answered before is seen.
+
+        None where it must be run instead: on a server, of a copy in memory, or if SQLite cannot read just now. For
+        what is read at every poll: handing it over to the thread and back costs several times the reading.
+        """
+        if self._open_looking is None or self._closed:
+            return None
+        try:
+            if self._looking is None:
+                self._looking = self._open_looking()
+            return function(self._looking)
+        except self._dialect.error:
+            return None
+
     def close(self) -> None:
         """Finish what was handed over, then close the connection."""
         if not self._closed:
             self._closed = True
+            if self._looking is not None:
+                self._looking.close()
             self._work.put(None)
             self._thread.join()
 
@@ -202,7 +228,16 @@ def open_database(path: Path) -> Database:
         except BaseException:
             connection.close()
             raise
-    return Database(connection, str(path))
+    return Database(connection, str(path), looking=lambda: _looking(path))
+
+
+def _looking(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("PRAGMA busy_timeout = 0")  # nobody waits on the loop
+    connection.execute("PRAGMA cache_size = -512")
+    return connection
 
 
 def open_reader(path: Path) -> Database:

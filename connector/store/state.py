@@ -61,7 +61,9 @@ class State:
 
     async def calendar(self, guid: UserGuid, name: UserName) -> CalendarState:
         """The calendar of a user, made if it is new."""
-
+        found = self._database.look(lambda c: calendars.as_it_is(c, guid, name))
+        if found is not None:
+            return found
         return await self._database.run(lambda c: calendars.of_user(c, guid, name))
 
     async def calendars_of(

@@ -129,7 +129,8 @@ class CalendarCycle:
         if not calendar.is_served:
             return self._not_read(seller, calendar)
         self._told_left.discard(calendar.id)
-        seller = replace(seller, erased=calendar.erased)
+        if seller.erased != calendar.erased:
+            seller = replace(seller, erased=calendar.erased)
         try:
             report = await self._read(seller, calendar, full=full)
             self._committed(seller)

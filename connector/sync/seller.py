@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
@@ -28,6 +28,10 @@ class CalendarReader(Protocol):
     @property
     def parameters_fingerprint(self) -> str:
         """Names the parameters that a sync token is bound to."""
+
+    @property
+    def fields_fingerprint(self) -> str:
+        """Names the parts of an event that listings hold: with others a token is worth nothing either."""
 
     async def list_changes(self, token: SyncToken) -> Listing:
         """What was touched since the token was given."""
@@ -66,27 +70,31 @@ class Seller:
     lost_after: timedelta = timedelta(seconds=60)
     consent: str | None = None
     project: str = ""
+    _rules_fingerprint: str = field(init=False, repr=False, compare=False, default="")
 
     @property
     def token_fingerprint(self) -> str:
         """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one.
 
-        Behind a dot, the people who were erased: `judged_alike` and `same_people` compare each part alone.
+        Behind a dot, the people who were erased: `judged_alike` and `same_people` compare each part alone. Behind a
+        tilde, the parts of an event that are asked for: others need a new token, but what was judged stays judged.
         """
-        return (
-            f"{self._rules_fingerprint}.{self.erased}" if self.erased else self._rules_fingerprint
-        )
+        people = f".{self.erased}" if self.erased else ""
+        return f"{self._rules_fingerprint}{people}~{self.reader.fields_fingerprint}"
 
     def judged_alike(self, token_fingerprint: str | None) -> bool:
         """True if what was listed with that fingerprint was classified as this seller's events are now."""
-        return (token_fingerprint or "").partition(".")[0] == self._rules_fingerprint
+        return _judged(token_fingerprint).partition(".")[0] == self._rules_fingerprint
 
     def same_people(self, token_fingerprint: str | None) -> bool:
         """True if nobody was erased since a listing with that fingerprint."""
-        return (token_fingerprint or "").partition(".")[2] == self.erased
+        return _judged(token_fingerprint).partition(".")[2] == self.erased
 
-    @property
-    def _rules_fingerprint(self) -> str:
+    def __post_init__(self) -> None:
+        # Asked for at every poll; nothing of a seller changes.
+        object.__setattr__(self, "_rules_fingerprint", self._fingerprint())
+
+    def _fingerprint(self) -> str:
         rules = self.rules
         parts = (
             STATE_GENERATION,
@@ -100,3 +108,8 @@ class Seller:
             rules.video_link_as_location,
         )
         return blake2b(repr(parts).encode(), digest_size=12).hexdigest()
+
+
+def _judged(token_fingerprint: str | None) -> str:
+    """Rules and people of a fingerprint; those of earlier versions hold nothing else."""
+    return (token_fingerprint or "").partition("~")[0]

@@ -9,6 +9,8 @@ import pytest
 
 from connector.domain.model import EventId, SyncToken
 from connector.google import ApiRequest, CalendarRequests, quota_user
+from connector.google.errors import Call
+from connector.google.wire import PAGE_FIELDS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=90)
@@ -42,7 +44,13 @@ def test_increment_is_the_full_listing_but_for_time_min(requests: CalendarReques
     increment = query(requests.list_changes(SyncToken("CK_H/+I="), page_size=250))
     assert full.pop("timeMin") == "2026-01-01T00:00:00Z"
     assert increment.pop("syncToken") == "CK_H/+I="
-    assert full == increment == {"singleEvents": "false", "maxResults": "250", "alt": "json"}
+    assert full == increment
+    assert full == {
+        "singleEvents": "false",
+        "maxResults": "250",
+        "fields": PAGE_FIELDS,
+        "alt": "json",
+    }
 
 
 def test_every_page_of_an_increment_repeats_the_sync_token(requests: CalendarRequests) -> None:
@@ -62,18 +70,24 @@ def test_window_and_instances_ask_for_the_living_between_two_moments(
         "singleEvents": "true",
         "maxResults": "500",
         "pageToken": "p",
+        "fields": PAGE_FIELDS,
         "alt": "json",
     }
     instances = requests.instances(EventId("_s/1"), START, END, page_size=500)
     assert instances.url.raw_path.endswith("/calendars/primary/events/_s%2F1/instances")
-    assert query(instances) == {**bounds, "maxResults": "500", "alt": "json"}
+    assert query(instances) == {
+        **bounds,
+        "maxResults": "500",
+        "fields": PAGE_FIELDS,
+        "alt": "json",
+    }
 
 
 def test_paths_stay_encoded_and_below_the_given_root() -> None:
     requests = CalendarRequests("https://private.example.com/google", HOLIDAYS)
-    assert str(requests.get_event(EventId("e 1")).url) == (
+    assert str(requests.get_event(EventId("e 1")).url).startswith(
         "https://private.example.com/google/calendar/v3/calendars/"
-        "en.usa%23holiday%40group.v.calendar.google.com/events/e%201?alt=json"
+        "en.usa%23holiday%40group.v.calendar.google.com/events/e%201?"
     )
 
 
@@ -99,3 +113,19 @@ def test_session_headers_are_left_to_the_session(requests: CalendarRequests) -> 
     names = {name.lower() for name, _ in requests.get_event(EventId("e")).headers}
     assert not names & {"accept-encoding", "user-agent", "authorization"}
     assert "accept" in names
+
+
+@pytest.mark.parametrize(
+    "token", ["CK_H/+I=", "a b&c=d%20é", "-place-of-the-sync-token-", "\"'?#[]"]
+)
+@pytest.mark.parametrize("user", [None, "someone"])
+def test_the_request_of_a_quiet_poll_is_what_the_library_builds(
+    token: str, user: str | None
+) -> None:
+    requests = CalendarRequests("https://g.example.com", "a+b@example.com", quota_user=user)
+    quick = requests.list_changes(SyncToken(token), page_size=250)
+    built = requests._list(Call.CHANGES, None, singleEvents=False, maxResults=250, syncToken=token)
+    assert quick == built
+    assert str(quick.url) == str(built.url)
+    assert requests.list_changes(SyncToken("next"), page_size=250).url.query["syncToken"] == "next"
+    assert requests.list_changes(SyncToken(token), page_size=9).url.query["maxResults"] == "9"

@@ -352,6 +352,38 @@ async def test_other_parameters_need_another_token(
     await settle(office, sent=3, asked={**FULL, **GONE})
 
 
+async def test_other_fields_need_another_token_and_change_nothing(
+    office: Office, pam: Calendar, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More or less is asked for of each event: listed in full once. What is known only from memory stays known."""
+    await with_a_life(office, pam)
+    cut_off = pam.create("Own", at("2026-10-24T09:00"), attendees=[PROSPECT])
+    await cycle(office)
+    pam.omit_attendees(cut_off)
+    await cycle(office)
+    monkeypatch.setattr("connector.google.requests.CalendarRequests.fields_fingerprint", "other")
+    await settle(office, sent=0, asked=FULL)
+
+
+async def test_an_upgrade_from_a_version_without_fields_sends_nothing(
+    office: Office, pam: Calendar, clock: Clock
+) -> None:
+    event = pam.create("Pitch", at("2026-10-22T09:00"), attendees=[PROSPECT])
+    weekly(pam)
+    await begin(office)
+    pam.omit_attendees(event)
+    await cycle(office)
+    sql(
+        office,
+        "UPDATE calendars SET token_fingerprint ="
+        " substr(token_fingerprint, 1, instr(token_fingerprint, '~') - 1)",
+    )
+    await settle(office, sent=0, asked=FULL)
+    pam.edit_one(event, summary="Renamed")
+    done = await settle(office, sent=1, asked=CHANGES)
+    assert done.sent[0]["title"] == "Renamed"
+
+
 async def test_another_calendar_needs_another_token(office: Office, pam: Calendar) -> None:
     """The user is pointed at another calendar: what the first one had is cancelled, what the second has is sent."""
     pitch = pam.create("Pitch", at("2026-10-22T09:00"), attendees=[PROSPECT])

@@ -100,6 +100,76 @@ _ENTRY = _CALENDAR | frozenset(
 )
 _LIST = frozenset({"etag", "items", "kind", "nextPageToken", "nextSyncToken"})
 _TIME = frozenset({"date", "dateTime", "timeZone"})
+_PERSON = frozenset({"displayName", "email", "id", "self"})
+_ATTENDEE = _PERSON | frozenset(
+    {
+        "additionalGuests",
+        "asyncOperation",
+        "comment",
+        "optional",
+        "organizer",
+        "resource",
+        "responseStatus",
+    }
+)
+_CONFERENCE = frozenset(
+    {
+        "conferenceId",
+        "conferenceSolution",
+        "createRequest",
+        "entryPoints",
+        "notes",
+        "parameters",
+        "signature",
+    }
+)
+_ENTRY_POINT = frozenset(
+    {
+        "accessCode",
+        "entryPointFeatures",
+        "entryPointType",
+        "label",
+        "meetingCode",
+        "passcode",
+        "password",
+        "pin",
+        "regionCode",
+        "uri",
+    }
+)
+_NO_PARTS = frozenset(
+    {
+        "attendeesOmitted",
+        "created",
+        "description",
+        "etag",
+        "eventType",
+        "hangoutLink",
+        "htmlLink",
+        "iCalUID",
+        "id",
+        "kind",
+        "location",
+        "recurrence",
+        "recurringEventId",
+        "sequence",
+        "status",
+        "summary",
+        "transparency",
+        "updated",
+        "visibility",
+    }
+)
+_WITHIN_EVENT = {
+    "attendees": _ATTENDEE,
+    "conferenceData": _CONFERENCE,
+    "creator": _PERSON,
+    "end": _TIME,
+    "organizer": _PERSON,
+    "originalStartTime": _TIME,
+    "start": _TIME,
+    **dict.fromkeys(_NO_PARTS, frozenset[str]()),
+}
 _LISTS = {
     "events.list": (_EVENTS, _EVENT),
     "events.instances": (_EVENTS, _EVENT),
@@ -116,5 +186,7 @@ def check_selection(selection: Selection, route: str) -> None:
         selection = selection.get("items", {})
     check_names(selection, item)
     if item is _EVENT:
-        for name in ("start", "end", "originalStartTime"):
-            check_names(selection.get(name, {}), _TIME)
+        for name, known in _WITHIN_EVENT.items():
+            check_names(selection.get(name, {}), known)
+        entry_points = selection.get("conferenceData", {}).get("entryPoints", {})
+        check_names(entry_points, _ENTRY_POINT)

@@ -159,6 +159,10 @@ async def test_order_by_yields_no_sync_token(sim: Sim) -> None:
         ({"timeZone": "Mars/Phobos"}, "invalid"),
         ({"fields": "items(id"}, "invalidParameter"),
         ({"fields": "items(nonsense)"}, "invalidParameter"),
+        ({"fields": "items(attendees(nonsense))"}, "invalidParameter"),
+        ({"fields": "items(id/nonsense)"}, "invalidParameter"),
+        ({"fields": "items(conferenceData/entryPoints/nonsense)"}, "invalidParameter"),
+        ({"fields": "items(attendees(self),conferenceData/entryPoints(uri,label))"}, None),
         ({"fields": ""}, None),
     ],
 )
