@@ -25,8 +25,12 @@ from connector.domain.model import EventId, SyncToken
 from connector.google.errors import Call
 from connector.google.wire import EVENT_FIELDS, PAGE_FIELDS
 
-DEFAULT_PAGE_SIZE = 250
-"""Events a page (Google's own default): a few milliseconds of the event loop each."""
+DEFAULT_PAGE_SIZE = 500
+"""Events a page, of 2,500 that Google allows: a usual calendar's window is one page, and decoding it takes 7 ms.
+
+Larger ones save requests only for calendars that few people have, and hold up the event loop longer
+(docs/benchmarks.md, "Requests and bytes").
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,15 @@ def known_since(connection: Connection, calendar: int, since: datetime) -> list[
     return [_to_known(row) for row in cursor]
 
 
+def count_alive(connection: Connection, calendar: int, since: datetime, until: datetime) -> int:
+    """How many living occurrences are remembered that end after `since` and start before `until`."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM occurrences WHERE calendar_id = ? AND end_ms > ? AND start_ms < ? AND alive",
+        (calendar, to_millis(since), to_millis(until)),
+    ).fetchone()
+    return int(count)
+
+
 def _known(
     connection: Connection, statement: str, calendar: int, ids: Iterable[EventId]
 ) -> list[Known]:
