@@ -32,7 +32,7 @@ from connector.sync.seller import Seller
 _log = get_logger(__name__)
 
 READINGS_AT_ONCE = 64
-JITTER = 0.15
+JITTER = 0.05
 """The largest share of the interval by which a poll comes early."""
 SPREAD_SECONDS = 0.05
 """First polls are spread over this much for each calendar, but at most over one interval."""
