@@ -174,6 +174,10 @@ class _Counting:
         return self._reader.parameters_fingerprint
 
     @property
+    def page_size(self) -> int:
+        return self._reader.page_size
+
+    @property
     def fields_fingerprint(self) -> str:
         return self._reader.fields_fingerprint
 

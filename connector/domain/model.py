@@ -157,6 +157,6 @@ class Listing:
     access_role: str
     answered_at: datetime
     updated: datetime | None = None
-    """When the calendar last changed, by the envelope of the first page."""
+    """When the calendar last changed, by the envelope. None if that is not told, or changed between two pages."""
     next_token: SyncToken | None = None
     pages: int = 1

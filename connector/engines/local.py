@@ -32,7 +32,7 @@ from connector.sync.seller import Seller
 _log = get_logger(__name__)
 
 READINGS_AT_ONCE = 64
-JITTER = 0.15
+JITTER = 0.05
 """The largest share of the interval by which a poll comes early."""
 SPREAD_SECONDS = 0.05
 """First polls are spread over this much for each calendar, but at most over one interval."""
@@ -266,6 +266,10 @@ class LocalEngine:
         report: Report | None = None
         try:
             report = await self._cycle.run(calendar.seller)
+            if calendar.idle_interval is not None:
+                await calendar.pace.look_ahead(
+                    self._state, calendar.id, self._clock(), calendar.idle_interval
+                )
         except RetryLater as later:  # the state: nothing is taken in until it can be written
             _log.error("state_busy", user=calendar.seller.name, message=str(later))
         finally:
@@ -281,11 +285,14 @@ class LocalEngine:
 
     def _pause(self, calendar: Calendar, report: Report | None, now: float) -> float:
         """Seconds from the start of this reading to the next."""
-        changed = report is not None and report.changed
         if report is not None and report.time_zone is not None:
             calendar.pace.zone = report.time_zone
         interval = calendar.pace.interval(
-            calendar.interval, calendar.idle_interval, self._clock(), changed=changed
+            calendar.interval,
+            calendar.idle_interval,
+            self._clock(),
+            changed=report is not None and report.touched,
+            failed=report is None or report.failed,
         )
         pause = interval * random.uniform(1 - JITTER, 1)  # noqa: S311
         if report is None or not report.failed:

@@ -58,6 +58,11 @@ class GoogleCalendar:
         return self._requests.parameters_fingerprint
 
     @property
+    def page_size(self) -> int:
+        """Events a page, at present."""
+        return self._page.size
+
+    @property
     def fields_fingerprint(self) -> str:
         """Names the parts of an event that listings hold."""
         return self._requests.fields_fingerprint
@@ -197,6 +202,8 @@ class _Found:
     time_zone: str = ""
     access_role: str = ""
     updated: datetime | None = None
+    steady: bool = True
+    """Whether all pages tell the same of when the calendar last changed."""
     date: datetime | None = None
     by_id: dict[str, Item | Malformed] = field(default_factory=dict)
     nameless: list[Malformed] = field(default_factory=list)
@@ -205,6 +212,7 @@ class _Found:
         page = answer.value
         if self.pages == 0:
             self.date, self.updated = answer.date, page.updated
+        self.steady = self.steady and page.updated == self.updated
         self.pages += 1
         self.last_sync_token = page.next_sync_token if page.next_page_token is None else None
         self.time_zone = self.time_zone or page.time_zone
@@ -226,7 +234,7 @@ class _Found:
             time_zone=self.time_zone,
             access_role=self.access_role,
             answered_at=self._answered_at(items),
-            updated=self.updated,
+            updated=self.updated if self.steady else None,
             next_token=next_token,
             pages=self.pages,
         )

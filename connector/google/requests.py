@@ -6,7 +6,8 @@ document is part of the package, so building needs no network.
 The parameters follow Google's guide to synchronisation: the full listing and its increments are the same request but
 for `timeMin`, which cannot stand beside a sync token; every page repeats the sync token beside the page token.
 
-Every reading asks for the parts of the answer that `wire` decodes, and for nothing else.
+Every reading asks for the parts of the answer that `wire` decodes, and for nothing else; but the feed (the full listing
+and its increments, which Google wants alike) asks for events whole, because it is nearly always empty.
 """
 
 from __future__ import annotations
@@ -24,10 +25,14 @@ from yarl import URL
 
 from connector.domain.model import EventId, SyncToken
 from connector.google.errors import Call
-from connector.google.wire import EVENT_FIELDS, PAGE_FIELDS
+from connector.google.wire import EVENT_FIELDS, FEED_FIELDS, PAGE_FIELDS
 
-DEFAULT_PAGE_SIZE = 250
-"""Events a page (Google's own default): a few milliseconds of the event loop each."""
+DEFAULT_PAGE_SIZE = 500
+"""Events a page, of 2,500 that Google allows: a usual calendar's window is one page, and decoding it takes 7 ms.
+
+Larger ones save requests only for calendars that few people have, and hold up the event loop longer
+(docs/benchmarks.md, "Requests and bytes").
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +80,7 @@ class CalendarRequests:
     """Names the constant parameters of syncable listings: a token obtained under another name is not to be used.
     `maxResults` is not among them: it may change between walks.
     """
-    fields_fingerprint = hashlib.sha256(PAGE_FIELDS.encode()).hexdigest()[:12]
+    fields_fingerprint = hashlib.sha256(f"{FEED_FIELDS} {PAGE_FIELDS}".encode()).hexdigest()[:12]
     """Names what is asked for of each event. Google wants that unchanged too from one increment to the next, and a
     member that is asked for anew is missing in what was read before; but what was read was judged rightly.
     """
@@ -198,7 +203,8 @@ class CalendarRequests:
     def _paged(self, page_token: str | None, **parameters: Any) -> dict[str, Any]:
         # The page token is set here: the library's list_next() fails on repeated parameters (its issue 667).
         paged = {"pageToken": page_token} if page_token is not None else {}
-        return {**self._constant, **parameters, "fields": PAGE_FIELDS, **paged}
+        fields = FEED_FIELDS if parameters.get("singleEvents") is False else PAGE_FIELDS
+        return {**self._constant, **parameters, "fields": fields, **paged}
 
 
 def quota_user(name: str) -> str:

@@ -62,6 +62,9 @@ _event_decoder = msgspec.json.Decoder(WireEvent)
 PAGE_FIELDS = mask_of(_Envelope)
 EVENT_FIELDS = mask_of(WireEvent)
 """What is asked for of a page and of one event (`fields`): what the decoders read, no more."""
+FEED_FIELDS = ",".join(sorted(_Envelope.__struct_encode_fields__))
+"""The same of a page of the feed, with events whole: nearly all of these pages are empty, and naming the parts of an
+event takes more bytes of each request than it spares of the few events that come."""
 
 
 def decode_page(body: bytes) -> Page:

@@ -13,6 +13,7 @@ from connector.domain.plan import Key, Known, Send
 from connector.domain.policy import Rule
 from connector.store.connection import Connection
 
+_LONGEST_MEETING_MS = 12 * 3_600_000
 _KNOWN = """
     SELECT o.event_id, o.ical_uid, o.series_id, o.start_ms, o.end_ms, o.all_day, o.alive, o.accepted,
            b.fingerprint, coalesce(b.attempted > 0 OR b.in_flight, FALSE), d.fingerprint,
@@ -70,6 +71,30 @@ def known_since(connection: Connection, calendar: int, since: datetime) -> list[
         {"calendar": calendar, "since": to_millis(since)},
     )
     return [_to_known(row) for row in cursor]
+
+
+def count_alive(connection: Connection, calendar: int, since: datetime, until: datetime) -> int:
+    """How many living occurrences are remembered that end after `since` and start before `until`."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM occurrences WHERE calendar_id = ? AND end_ms > ? AND start_ms < ? AND alive",
+        (calendar, to_millis(since), to_millis(until)),
+    ).fetchone()
+    return int(count)
+
+
+def next_meeting(
+    connection: Connection, calendar: int, now: datetime, until: datetime
+) -> datetime | None:
+    """When the first meeting begins that is not over at `now` and begins before `until`.
+
+    Whole days are no meetings, nor is what lasts longer than half of one.
+    """
+    (start,) = connection.execute(
+        "SELECT min(start_ms) FROM occurrences WHERE calendar_id = ? AND end_ms > ? AND start_ms < ?"
+        " AND end_ms - start_ms <= ? AND alive AND NOT all_day",
+        (calendar, to_millis(now), to_millis(until), _LONGEST_MEETING_MS),
+    ).fetchone()
+    return None if start is None else from_millis(start)
 
 
 def _known(

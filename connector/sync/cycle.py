@@ -70,6 +70,8 @@ class Report:
     """It was not read: an admin paused or offboarded it, or Salesloft no longer has it as external."""
     ours: bool = False
     """The error is a mistake of ours."""
+    touched: bool = False
+    """Somebody edited something since the last reading, whatever came of it; unknown of a full reading."""
 
     @property
     def failed(self) -> bool:
@@ -218,7 +220,8 @@ class CalendarCycle:
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
         if reading.quiet and not self._worth_noting(seller, calendar, feed):
             return Report(calendar.id)
-        return await self._commit(seller, calendar, reading, ())
+        report = await self._commit(seller, calendar, reading, ())
+        return replace(report, touched=bool(feed.items or feed.malformed))
 
     async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
         """The incremental listing, or None where only a full one will do."""

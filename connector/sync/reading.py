@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from connector.domain.errors import (
@@ -23,32 +21,22 @@ from connector.domain.errors import (
 from connector.domain.mapping import CANCELLED_AND_BLANKED
 from connector.domain.model import Event, EventId, Item, Listing, Malformed, Tombstone
 from connector.domain.occurrences import (
-    Answers,
     Memory,
     Outcome,
-    Touched,
     resolve,
     resolve_full,
     touched_by,
 )
 from connector.domain.plan import Finding, Gone, Known, Seen
-from connector.domain.window import Window, never_listed, window_at
+from connector.domain.window import Window, never_listed, span, window_at
 from connector.store import CalendarState, State
 from connector.sync.seller import Seller
+from connector.sync.series_reading import ASKED_FOR, EDGE, ask_series, list_each, living, together
 
-T = TypeVar("T")
-
-SERIES_AT_ONCE = 4
-"""More touched series than this are cheaper to read in one listing of the window than one by one."""
 CONFIRM_AT_MOST = 10
 """Absent occurrences of one living series that are asked for by id; of more, its rule must have changed."""
 LISTED_AGAIN = 3
 """So often a full listing begins again within one reading if Google cuts it off with a 410."""
-ASKED_FOR = 2
-"""How often Google is asked for an event before its 404 is believed: it may pass (google-calendar.md 3.2)."""
-_PARALLEL = 8
-_EDGE = timedelta(seconds=1)
-"""Google's lower bound is exclusive on the end: a moment earlier, so that nothing of no length falls between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +73,16 @@ async def read_changes(
         return Reading(feed, window, zone, (), frozenset(), False, (), quiet=True)
     memory = Memory(await _remembered(state, calendar, feed.items))
     touched = touched_by(feed.items, memory)
-    answers, malformed = await _ask_series(seller, touched, memory, feed, window)
-    outcome = resolve(touched, answers, memory, window, zone)
+    asked = await ask_series(
+        seller, calendar, state, touched, memory, feed, window, new_days=len(gaps)
+    )
+    outcome = resolve(touched, asked.answers, memory, window, zone)
     findings = [*outcome.findings, *await _confirm(seller, outcome.unexplained)]
     met = {_id(finding) for finding in findings}
-    fresh, more = await _list_gaps(seller, gaps)
+    fresh, more = await _list_gaps(seller, gaps, asked.whole, zone)
     backfill = frozenset(fresh) - met
     findings += [Seen(fresh[event_id]) for event_id in backfill]
-    told = met | fresh.keys() | {item.id for item in (*feed.malformed, *malformed, *more)}
+    told = met | fresh.keys() | {item.id for item in (*feed.malformed, *asked.malformed, *more)}
     findings += await _confirm(seller, await _absent(state, calendar, gaps, told))
     return Reading(
         feed,
@@ -101,7 +91,7 @@ async def read_changes(
         tuple(findings),
         backfill,
         False,
-        _merged(feed.malformed, malformed, more),
+        _merged(feed.malformed, asked.malformed, more),
     )
 
 
@@ -114,8 +104,8 @@ async def read_everything(
     everything = await _list_all(seller, day - timedelta(days=seller.past_days + 2))
     zone = zone_named(everything.time_zone)
     window = window_at(now, zone, seller.past_days, seller.future_days)
-    listing = await seller.reader.list_window(window.start - _EDGE, window.end)
-    shown = _occurrences(listing.items)
+    listing = await seller.reader.list_window(window.start - EDGE, window.end)
+    shown = living(listing.items)
     known = {row.key: row for row in adopted}
     known |= {row.key: row for row in await state.known_since(calendar.id, window.start)}
     malformed = _merged(everything.malformed, listing.malformed)
@@ -154,72 +144,24 @@ async def _remembered(state: State, calendar: CalendarState, items: Iterable[Ite
     return await state.known(calendar.id, ids, ids | series) if ids else []
 
 
-async def _ask_series(
-    seller: Seller, touched: Touched, memory: Memory, feed: Listing, window: Window
-) -> tuple[Answers, list[Malformed]]:
-    """Ask Google for every touched series over the window."""
-    if len(touched.series) > SERIES_AT_ONCE:
-        listing = await seller.reader.list_window(window.start - _EDGE, window.end)
-        listings, unlisted = [listing], frozenset[EventId]()
-    else:
-        listings, unlisted = await _list_each(
-            seller, sorted(touched.series), window, alive=touched.masters
-        )
-    known = {row.key.event_id for series in touched.series for row in memory.by_series[series]}
-    shown = {
-        event.id: event
-        for listing in listings
-        for event in _occurrences(listing.items).values()
-        if event.series_id in touched.series or event.id in known
-    }
-    malformed = [item for listing in listings for item in listing.malformed]
-    return Answers(
-        shown=shown,
-        unlisted=unlisted,
-        listed=window,
-        changed_meanwhile=any(
-            listing.updated is None or listing.updated != feed.updated for listing in listings
-        ),
-        unreadable=frozenset(
-            item.id for listing in (feed, *listings) for item in listing.malformed
-        ),
-    ), malformed
-
-
-async def _list_each(
-    seller: Seller, series: Sequence[EventId], window: Window, alive: Container[EventId]
-) -> tuple[list[Listing], frozenset[EventId]]:
-    """The occurrences of each, and those that Google has not. `alive`: their masters were just seen."""
-
-    async def one(series_id: EventId) -> Listing | None:
-        for _ in range(ASKED_FOR if series_id in alive else 1):
-            with contextlib.suppress(NotFound):
-                return await seller.reader.list_occurrences(
-                    series_id, window.start - _EDGE, window.end
-                )
-        return None
-
-    try:
-        answers = await _together([partial(one, series_id) for series_id in series])
-    except (RequestRefused, RetryLater, UserParked):
-        # One series that Google will not list must not stop the calendar: the window shows all of them. Where
-        # nothing can be read, this raises the same.
-        listing = await seller.reader.list_window(window.start - _EDGE, window.end)
-        return [listing], frozenset()
-    return (
-        [listing for listing in answers if listing is not None],
-        frozenset(sid for sid, listing in zip(series, answers, strict=True) if listing is None),
-    )
-
-
 async def _list_gaps(
-    seller: Seller, gaps: Sequence[Window]
+    seller: Seller, gaps: Sequence[Window], whole: Listing | None, zone: ZoneInfo
 ) -> tuple[dict[EventId, Event], list[Malformed]]:
+    """What is in the gaps: in `whole`, if all of the window was listed just now."""
+    if whole is not None:
+        return {
+            event.id: event
+            for event in living(whole.items).values()
+            if any(
+                Window(gap.start - EDGE, gap.end).overlaps(*span(event.start, event.end, zone))
+                for gap in gaps
+            )
+        }, []
     fresh: dict[EventId, Event] = {}
     malformed: list[Malformed] = []
     for gap in gaps:
-        listing = await seller.reader.list_window(gap.start - _EDGE, gap.end)
-        fresh |= _occurrences(listing.items)
+        listing = await seller.reader.list_window(gap.start - EDGE, gap.end)
+        fresh |= living(listing.items)
         malformed += listing.malformed
     return fresh, malformed
 
@@ -311,9 +253,9 @@ async def _confirm(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
         if series_id is None or len(group) <= CONFIRM_AT_MOST:
             by_id += group
             continue
-        days = Window(min(row.start for row in group), max(row.end for row in group) + _EDGE)
-        listings, _ = await _list_each(seller, [series_id], days, alive=(series_id,))
-        shown = {k: v for listing in listings for k, v in _occurrences(listing.items).items()}
+        days = Window(min(row.start for row in group), max(row.end for row in group) + EDGE)
+        listings, _ = await list_each(seller, [series_id], days, alive=(series_id,))
+        shown = {k: v for listing in listings for k, v in living(listing.items).items()}
         absent = [row for row in group if row.key.event_id not in shown]
         findings += [Seen(shown[row.key.event_id]) for row in group if row not in absent]
         # A series that Google does not list may be of somebody who is invited to single occurrences only.
@@ -336,7 +278,7 @@ async def _confirm_each(seller: Seller, rows: Sequence[Known]) -> list[Finding]:
             return Gone(row.key, found)
         return Gone(row.key, confirmed=found is not None)
 
-    findings = await _together([partial(one, row) for row in rows])
+    findings = await together([partial(one, row) for row in rows])
     return [finding for finding in findings if finding is not None]
 
 
@@ -351,27 +293,6 @@ async def _get(seller: Seller, event_id: EventId) -> Event | Tombstone | None:
         # Of one event, this says nothing of the calendar: it is there, but not to be read.
         raise RequestRefused(str(parked), status=403, reason=parked.reason.value) from parked
     return None
-
-
-async def _together(calls: Sequence[Callable[[], Awaitable[T]]]) -> list[T]:
-    """Await all, a few at a time, in order; the first error ends the others."""
-    gate = asyncio.Semaphore(_PARALLEL)
-
-    async def gated(call: Callable[[], Awaitable[T]]) -> T:
-        async with gate:
-            return await call()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(gated(call), name="google-ask") for call in calls]
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
-    return [task.result() for task in tasks]
-
-
-def _occurrences(items: Iterable[Item]) -> dict[EventId, Event]:
-    """The living occurrences and single events among items of an expanded listing."""
-    return {item.id: item for item in items if isinstance(item, Event) and not item.is_series}
 
 
 def _merged(*groups: Iterable[Malformed]) -> tuple[Malformed, ...]:

@@ -30,6 +30,10 @@ class CalendarReader(Protocol):
         """Names the parameters that a sync token is bound to."""
 
     @property
+    def page_size(self) -> int:
+        """Events that a listing shows a page, at present."""
+
+    @property
     def fields_fingerprint(self) -> str:
         """Names the parts of an event that listings hold: with others a token is worth nothing either."""
 

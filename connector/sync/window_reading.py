@@ -6,7 +6,7 @@ listed without one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,6 +19,7 @@ from connector.domain.window import Window, span, window_at
 from connector.store import CalendarState
 from connector.sync.reading import zone_named
 from connector.sync.seller import Seller
+from connector.sync.series_reading import living
 
 _MARGIN = timedelta(days=2)
 """The zone is known only from the answer: two days more on either side cover every zone there is."""
@@ -61,11 +62,6 @@ async def list_shown(seller: Seller, now: datetime, until: datetime | None = Non
         listing=listing,
         pages=listing.pages,
     )
-
-
-def living(items: Iterable[object]) -> dict[EventId, Event]:
-    """The living occurrences and single events among the items of a listing."""
-    return {item.id: item for item in items if isinstance(item, Event) and not item.is_series}
 
 
 def ground_of(seller: Seller, calendar: CalendarState, shown: Shown, erased: Erased) -> Ground:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any, cast
@@ -20,6 +21,7 @@ from connector.store.state import Backlog
 from connector.sync.cycle import CalendarCycle, Report
 from connector.sync.delivery import TeamDelivery
 
+SUNDAY = datetime(2026, 3, 8, 2, 0, tzinfo=UTC)
 PARKED = UserParked("pam: no access", reason=ParkReason.FORBIDDEN)
 
 
@@ -55,22 +57,31 @@ class Delivery:
 class Bench:
     """An engine for some calendars, under a clock of its own; `read` is what a reading does."""
 
-    def __init__(self, *names: str, interval: float = 30.0, deaf: bool = False) -> None:
+    def __init__(
+        self,
+        *names: str,
+        interval: float = 30.0,
+        idle: float | None = None,
+        deaf: bool = False,
+    ) -> None:
         self.now = 1000.0
         self.read: Callable[[str], Awaitable[Report]] = self.quiet
         self.reads: list[tuple[str, float]] = []
         self.delivery, self.manager = Delivery(deaf=deaf), Manager()
         self.calendars = [
-            Calendar(cast(Any, SimpleNamespace(name=name, past_days=30)), number, "team", interval)
+            Calendar(
+                cast(Any, SimpleNamespace(name=name, past_days=30)), number, "team", interval, idle
+            )
             for number, name in enumerate(names or ["pam"])
         ]
         self.engine = LocalEngine(
             self.calendars,
             cast(CalendarCycle, SimpleNamespace(run=self._run)),
             {"team": cast(TeamDelivery, self.delivery)},
-            cast(State, SimpleNamespace(backlog=self._backlog)),
+            cast(State, SimpleNamespace(backlog=self._backlog, run=self._no_meeting)),
             self.manager,
             monotonic=lambda: self.now,
+            clock=lambda: SUNDAY + timedelta(seconds=self.now),
         )
         self.engine._schedule_first()
 
@@ -80,6 +91,9 @@ class Bench:
 
     async def _backlog(self, _: object) -> Backlog:
         return Backlog(pending=0, dead_letters=0, set_aside=0, held=0)
+
+    async def _no_meeting(self, _: object) -> None:
+        return None
 
     async def quiet(self, _: str) -> Report:
         return Report(1)
@@ -110,6 +124,28 @@ async def test_nobody_is_polled_more_slowly_than_was_asked_for() -> None:
         gaps = bench.gaps(name)
         assert len(gaps) >= 19
         assert all(25 <= gap <= 30.5 for gap in gaps)  # a tick late at the most
+
+
+async def test_quiet_times_are_read_at_the_slower_pace_until_something_happens_or_fails() -> None:
+    bench = Bench(idle=300.0)
+    reports = [Report(1, time_zone="UTC")]
+
+    async def as_told(_: str) -> Report:
+        return reports[0]
+
+    bench.read = as_told
+    await bench.pass_time(3000)
+    assert all(255 <= gap <= 300.5 for gap in bench.gaps())
+    reports[0] = Report(1, time_zone="UTC", error=RetryLater("later"))
+    await bench.pass_time(600)
+    assert all(gap <= 30.5 for gap in bench.gaps()[-10:])
+    reports[0] = Report(1, time_zone="UTC", touched=True)
+    await bench.pass_time(60)
+    reports[0] = Report(1, time_zone="UTC")
+    await bench.pass_time(1500)
+    assert all(gap <= 30.5 for gap in bench.gaps()[-45:])
+    await bench.pass_time(1500)
+    assert bench.gaps()[-1] > 200
 
 
 async def test_first_polls_are_spread_but_within_one_interval() -> None:

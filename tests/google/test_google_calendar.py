@@ -122,12 +122,19 @@ async def test_the_envelope_is_the_first_pages_and_the_time_is_googles(
     date = "Sun, 01 Mar 2026 10:00:00 GMT"
     google.queue(
         answer(page(nextPageToken="p"), headers={"Date": date}),
-        page(nextSyncToken="t", updated="2026-03-01T11:00:00Z", accessRole="reader"),
+        page(nextSyncToken="t", accessRole="reader"),
     )
     listing = await calendar.list_all(START)
     assert listing.answered_at == datetime(2026, 3, 1, 10, tzinfo=UTC)
     assert listing.updated == datetime(2026, 3, 1, 10, 0, 0, 123000, tzinfo=UTC)
     assert (listing.time_zone, listing.access_role) == ("Europe/Berlin", "owner")
+
+
+async def test_pages_between_which_the_calendar_changed_tell_no_time_of_its_last_change(
+    google: FakeGoogle, calendar: GoogleCalendar
+) -> None:
+    google.queue(page(nextPageToken="p"), page(updated="2026-03-01T11:00:00Z"))
+    assert (await calendar.list_window(START, END)).updated is None
 
 
 @pytest.mark.parametrize(

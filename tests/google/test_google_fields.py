@@ -30,7 +30,7 @@ from connector.google import (
 from connector.google import wire as wire_module
 from connector.google.convert import WireEvent
 from connector.google.fields import mask_of
-from connector.google.wire import EVENT_FIELDS, PAGE_FIELDS, decode_event, decode_page
+from connector.google.wire import EVENT_FIELDS, FEED_FIELDS, PAGE_FIELDS, decode_event, decode_page
 from connector.simulator.google.known_fields import check_selection
 from connector.simulator.google.selector import Selection, parse_fields, select
 from tests.google.conftest import FakeGoogle, Handler, answer, event, page, refusal
@@ -90,6 +90,12 @@ def test_the_slow_way_reads_no_more_than_is_asked_for() -> None:
     assert loose == parse_fields(PAGE_FIELDS).keys()
 
 
+def test_the_feed_asks_for_the_same_with_events_whole() -> None:
+    page, feed = parse_fields(PAGE_FIELDS), parse_fields(FEED_FIELDS)
+    assert feed.keys() == page.keys()
+    assert feed["items"] == {}
+
+
 def test_walks_and_tombstones_keep_what_they_need() -> None:
     page = parse_fields(PAGE_FIELDS)
     assert page.keys() >= {"nextPageToken", "nextSyncToken", "timeZone", "accessRole", "items"}
@@ -115,6 +121,7 @@ def test_google_knows_every_name(mask: str, schema: str) -> None:
 
 def test_the_simulator_knows_every_name() -> None:
     check_selection(parse_fields(PAGE_FIELDS), "events.list")
+    check_selection(parse_fields(FEED_FIELDS), "events.list")
     check_selection(parse_fields(PAGE_FIELDS), "events.instances")
     check_selection(parse_fields(EVENT_FIELDS), "events.get")
 
@@ -129,7 +136,8 @@ def test_every_reading_asks_for_it_once_and_in_a_short_url() -> None:
         requests.instances(EventId("i" * 200), START, END, page_size=250, page_token=token),
     )
     event = requests.get_event(EventId("i" * 200))
-    assert [asked(request) for request in walks] == [[PAGE_FIELDS]] * 4
+    feed, others = [[FEED_FIELDS]] * 2, [[PAGE_FIELDS]] * 2
+    assert [asked(request) for request in walks] == feed + others
     assert asked(event) == [EVENT_FIELDS]
     assert max(len(str(request.url)) for request in (*walks, event)) < 2500
 

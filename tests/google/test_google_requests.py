@@ -10,7 +10,7 @@ import pytest
 from connector.domain.model import EventId, SyncToken
 from connector.google import ApiRequest, CalendarRequests, quota_user
 from connector.google.errors import Call
-from connector.google.wire import PAGE_FIELDS
+from connector.google.wire import FEED_FIELDS, PAGE_FIELDS
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 END = START + timedelta(days=90)
@@ -48,7 +48,7 @@ def test_increment_is_the_full_listing_but_for_time_min(requests: CalendarReques
     assert full == {
         "singleEvents": "false",
         "maxResults": "250",
-        "fields": PAGE_FIELDS,
+        "fields": FEED_FIELDS,
         "alt": "json",
     }
 

@@ -10,6 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from connector.google import GoogleCalendar
 from connector.simulator.google import Calendar
 from connector.simulator.google.truth import Occurrence
 from connector.simulator.google.world import LogEntry
@@ -201,6 +204,11 @@ def set_policy(office: Office, *internal_domains: str) -> None:
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, _policy(office.internal_domains)))
+
+
+def set_page_size(monkeypatch: pytest.MonkeyPatch, events: int) -> None:
+    """Listings of all calendars show so many events a page."""
+    monkeypatch.setattr(GoogleCalendar.__init__, "__kwdefaults__", {"page_size": events})
 
 
 def _policy(domains: list[str]) -> str:

@@ -24,6 +24,7 @@ from tests.scenarios.steps import (
     begin,
     cycle,
     occurrences,
+    set_page_size,
     set_policy,
     settle,
     sql,
@@ -161,6 +162,11 @@ def on_page(
         return page
 
     monkeypatch.setattr(simulated_reading, "_envelope", envelope)
+
+
+@pytest.fixture(autouse=True)
+def pages_of_250(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_page_size(monkeypatch, 250)
 
 
 def crowd(pam: Calendar, count: int = 300) -> list[str]:

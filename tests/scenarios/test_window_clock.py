@@ -92,7 +92,7 @@ async def test_three_weeks_off(office: Office, pam: Calendar, clock: Clock, lost
     clock.advance(days=7)
     if lost:
         pam.expire_tokens()
-    fed = {"changes": 1, "window": 1, "instances": 2}
+    fed = {"changes": 1, "window": 1}
     done = await settle(office, asked={**RESYNC, **GONE} if lost else fed)
     assert soon in {body["id"] for body in done.sent}
     assert [body["id"] for body in done.cancelled] == [gone]
@@ -194,7 +194,7 @@ async def test_a_new_day_and_an_edit_in_one_poll(
     pam.edit_following(f"{series}_20270119T140000Z", summary="From the new day on")
     pam.edit_one(f"{series}_20261101T140000Z", start=at("2027-01-20T11:00"))
     done = await settle(office, sent=3)
-    assert done.questions == {"changes": 1, "instances": 2, "window": 1}
+    assert done.questions == {"changes": 1, "window": 1}
 
 
 async def test_the_window_is_configured_wider_and_narrower(office: Office, pam: Calendar) -> None:

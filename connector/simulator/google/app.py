@@ -166,7 +166,7 @@ def _refused(request: web.Request, refused: GoogleRefusal) -> web.Response:
 def _log(world: GoogleWorld, route_of: Callable[[web.Request], str]) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        route, status = route_of(request), 0
+        route, status, size, compressed = route_of(request), 0, 0, False
         if not route:
             return await handler(request)
         try:
@@ -174,6 +174,9 @@ def _log(world: GoogleWorld, route_of: Callable[[web.Request], str]) -> Middlewa
             fault = request.get(FAULT_FIRED)
             broken = fault is not None and fault.kind in ("hang", "reset_before", "reset_after")
             status = 0 if broken else answer.status
+            body = answer.body if isinstance(answer, web.Response) else None
+            size = len(body) if isinstance(body, bytes) else 0
+            compressed = answer.headers.get("Content-Encoding") == "gzip"
             return answer
         finally:
             shown = {k: v for k, v in request.query.items() if k not in _SECRET}
@@ -186,10 +189,19 @@ def _log(world: GoogleWorld, route_of: Callable[[web.Request], str]) -> Middlewa
                     subject=request.get(SUBJECT),
                     calendar=request.get(CALENDAR) or request.match_info.get("calendar"),
                     query=shown,
+                    asked_bytes=_head_bytes(request),
+                    answered_bytes=size,
+                    compressed=compressed,
                 )
             )
 
     return middleware
+
+
+def _head_bytes(request: web.Request) -> int:
+    """The request without its body, as HTTP/1.1 writes it."""
+    first = len(f"{request.method} {request.raw_path} HTTP/1.1\r\n")
+    return first + sum(len(n) + len(v) + 4 for n, v in request.raw_headers) + 2
 
 
 async def _date(world: GoogleWorld, request: web.Request, response: web.StreamResponse) -> None:

@@ -29,6 +29,11 @@ class LogEntry:
     subject: str | None
     calendar: str | None
     query: Mapping[str, str]
+    asked_bytes: int = 0
+    """Of the request's first line and headers."""
+    answered_bytes: int = 0
+    """Of the answer's body as it was sent, compressed or not."""
+    compressed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
