@@ -1,7 +1,7 @@
 """A changed configuration takes effect while the daemon runs: at SIGHUP, and when a file of it changes.
 
 Users' files that became unusable park their users; a connector.toml that did leaves everything as it is. What belongs
-to the process (`[state]`, `[observability]`) needs a restart, and says so.
+to the process (`[state]`, `[engine]`, `[observability]`) needs a restart, and says so.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Reloading:
         if settings.process != before.process:
             _log.warning(
                 "restart_needed",
-                message="[state] or [observability] changed: restart gcal-salesloft for that to take effect",
+                message="[state], [engine] or [observability] changed: restart gcal-salesloft for that to take effect",
             )
         for broken in settings.broken:
             for mistake in broken.mistakes:

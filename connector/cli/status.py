@@ -9,9 +9,10 @@ from pathlib import Path
 
 from connector.app import state_place
 from connector.cli.exits import OK
+from connector.cli.status_nodes import nodes_of, print_nodes, teams_of
 from connector.settings.files import load_settings
 from connector.settings.model import Settings
-from connector.store import CalendarState, State, open_reader
+from connector.store import CalendarState, State, nodes, open_reader
 from connector.store.bookings import counts_of, failed_bookings
 from connector.store.connection import Connection as StateConnection
 from connector.store.verifications import Verified
@@ -62,15 +63,21 @@ async def run(config: Path, *, as_json: bool) -> int:
     try:
         users = await _statuses(settings, state)
         differences = await state.held()
+        view = await state.run(nodes.view) if settings.process.engine == "distributed" else None
     finally:
         state.close()
     if as_json:
-        answer = {
+        answer: dict[str, object] = {
             "users": [asdict(user) for user in users],
             "held": [{"id": held.id, "user": held.user, "gone": held.gone} for held in differences],
         }
+        if view is not None:
+            answer["nodes"] = [asdict(node) for node in nodes_of(view, settings.process.lease)]
+            answer["teams"] = [asdict(team) for team in teams_of(view)]
         print(json.dumps(answer, indent=2))  # noqa: T201  # the command's answer
         return OK
+    if view is not None:
+        print_nodes(view, settings.process.lease)
     for user in users:
         _print(user)
     for held in differences:

@@ -7,9 +7,8 @@ from pathlib import Path
 from procrastinate.schema import SchemaManager
 
 from connector.store.postgres import PostgresConnection
-from connector.store.server import Server, migrating
+from connector.store.server import QUEUE_STEP, Server, migrating
 
-_STEP = ("procrastinate", "schema")
 _AFTER_ALL = "_post_"
 """Steps that Procrastinate wants to be done when no worker of the version before is left."""
 
@@ -24,7 +23,7 @@ def prepare_queue(server: Server) -> None:
             _run(connection, SchemaManager.get_schema(), steps[-1])
             return
         row = connection.execute(
-            "SELECT value FROM cursors WHERE scope = ? AND name = ?", _STEP
+            "SELECT value FROM cursors WHERE scope = ? AND name = ?", QUEUE_STEP
         ).fetchone()
         for step in steps:
             if row is None or step <= row[0]:
@@ -44,6 +43,6 @@ def _run(connection: PostgresConnection, statements: str, step: str) -> None:
     connection.execute(
         "INSERT INTO cursors (scope, name, value) VALUES (?, ?, ?)"
         " ON CONFLICT (scope, name) DO UPDATE SET value = excluded.value",
-        (*_STEP, step),
+        (*QUEUE_STEP, step),
     )
     connection.execute("COMMIT")

@@ -25,17 +25,15 @@ from connector.store.postgres import PostgresConnection
 from connector.store.schema import metadata
 from connector.store.server import (
     BATCH,
-    OLDEST_FIT,
     UNFINISHED,
     Server,
     migrate_server,
     reaching,
     schema_of,
+    stays,
 )
 
 Row = tuple[Any, ...]
-_NOT_MOVED = {UNFINISHED, OLDEST_FIT, ("state", "decisions")}
-"""Rows of `cursors` that belong to the server's state itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +164,7 @@ def _rows_of_file(file: sqlite3.Connection, table: Table) -> Iterator[Row]:
     order = ", ".join(f'"{column.name}"' for column in table.primary_key)
     booleans = [isinstance(column.type, Boolean) for column in table.columns]
     for row in file.execute(f"SELECT {_names(table)} FROM {table.name} ORDER BY {order}"):  # noqa: S608
-        if not _stays(table, row):
+        if not stays(table, row):
             yield tuple(
                 bool(value) if boolean and value is not None else value
                 for value, boolean in zip(row, booleans, strict=True)
@@ -183,12 +181,8 @@ def _rows_of_server(reading: PostgresConnection, table: Table) -> Iterator[Row]:
         cursor.itersize = BATCH
         query = f"SELECT {_names(table)} FROM {table.name} ORDER BY {order}"  # noqa: S608  # own names
         for row in cursor.execute(query.encode()):
-            if not _stays(table, row):
+            if not stays(table, row):
                 yield row
-
-
-def _stays(table: Table, row: Row) -> bool:
-    return table.name == "cursors" and row[:2] in _NOT_MOVED
 
 
 def _put(server: PostgresConnection, table: Table, rows: list[Row]) -> int:

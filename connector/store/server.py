@@ -12,7 +12,7 @@ import contextlib
 import os
 import socket
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -39,6 +39,10 @@ OLDEST_FIT = ("schema", "oldest fit")
 """The cursor that names the oldest schema whose programs may use this state."""
 UNFINISHED = ("migration", "unfinished")
 """The cursor that stands while rows are being moved here from another state."""
+QUEUE_STEP = ("procrastinate", "schema")
+"""The cursor that names the last step of the queue's own tables."""
+_OWN_CURSORS = {UNFINISHED, OLDEST_FIT, QUEUE_STEP, ("state", "decisions")}
+_OWN_TABLES = frozenset({"nodes", "shards"})
 BATCH = 1000
 LOCK_TIMEOUT_MS = 5000
 
@@ -136,11 +140,17 @@ def copied(server: Server) -> sqlite3.Connection:
     return memory
 
 
+def stays(table: Table, row: Sequence[Any]) -> bool:
+    """Whether a row is about the server and the processes on it, and no part of the state that could be elsewhere."""
+    return table.name in _OWN_TABLES or (table.name == "cursors" and tuple(row[:2]) in _OWN_CURSORS)
+
+
 def copy_rows(source: Connection, target: Connection, table: Table) -> int:
     """Every row of a table into an empty one of another state; gives how many."""
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     marks = ", ".join("?" * len(table.columns))
-    rows = source.execute(f"SELECT {names} FROM {table.name}").fetchall()  # noqa: S608  # own names
+    found = source.execute(f"SELECT {names} FROM {table.name}")  # noqa: S608  # own names
+    rows = [row for row in found if not stays(table, row)]
     for start in range(0, len(rows), BATCH):
         target.executemany(
             f"INSERT INTO {table.name} ({names}) VALUES ({marks})",  # noqa: S608  # own names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -12,6 +13,7 @@ from random import Random
 import psycopg
 import pytest
 
+from tests.behaviour.command import command
 from tests.daemon import Daemon, Requests, daemon_of
 from tests.office import Office, open_office
 from tests.people import fill, random_edit
@@ -83,6 +85,10 @@ async def test_nodes_share_the_teams_and_stop_in_order(office: Office) -> None:
     async with nodes_of(office, 2) as nodes:
         await shared_out(office, 2)
         await requests.until(lambda: office.differences() == [])
+        told = json.loads((await command(office, "status", "--json"))[1])
+        assert [node["teams"] for node in told["nodes"]] == [2, 2]
+        assert {team["users"] for team in told["teams"]} == {2}
+        assert "2 teams, 4 calendars" in (await command(office, "status"))[1]
         edit(office, Random(1), 20)
         await requests.until(lambda: office.differences() == [])
         assert await nodes[0].end() == 0

@@ -156,9 +156,22 @@ def test_a_newer_schema_is_left_alone(server: Server) -> None:
     open_database(server).close()
     with psycopg.connect(server.url, autocommit=True) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.execute("UPDATE cursors SET value = '9998' WHERE name = 'oldest fit'")
     for opening in (open_database, open_reader):
         with pytest.raises(StateUnusable, match="newer gcal-salesloft"):
             opening(server)
+
+
+def test_a_newer_schema_that_only_adds_is_used(server: Server) -> None:
+    """While nodes are upgraded one by one, those of the release before go on, and may be started again."""
+    open_database(server).close()
+    with psycopg.connect(server.url, autocommit=True) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.execute("ALTER TABLE calendars ADD COLUMN of_tomorrow TEXT")
+    for opening in (open_database, open_reader):
+        opening(server).close()
+    with psycopg.connect(server.url, autocommit=True) as raw:
+        assert raw.execute("SELECT version_num FROM alembic_version").fetchone() == ("9999",)
 
 
 def test_an_absent_server_is_named_without_its_password() -> None:
