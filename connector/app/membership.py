@@ -107,7 +107,7 @@ class Membership:
 
     async def look(self) -> None:
         """Do what other processes decided, if any of them wrote to the state since the last look."""
-        version = await self._parts.state.run(decisions)
+        version = await self._parts.state.ask(decisions)
         if version != self._version:
             self._version = version
             await self.obey()
@@ -125,7 +125,7 @@ class Membership:
         """Cancellations of users who left go out, also of those whose file is gone. Gives the teams that do it."""
         busy = set()
         served = {one.calendar.id for one in self._parts.served.values()}
-        for calendar, name in (await self._parts.state.run(leaving.last_words)).items():
+        for calendar, name in (await self._parts.state.ask(leaving.last_words)).items():
             team = self._parts.teams.get(name)
             row = rows.get(calendar)
             if team is None or row is None or calendar in served:

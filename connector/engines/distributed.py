@@ -218,7 +218,7 @@ class DistributedEngine:
             return False
         node, held, projects = self._fence.node, self._service.held(), self._service.projects()
         beat = asyncio.create_task(
-            self._state.run(lambda c: nodes.beat(c, node, held, projects)), name="sign of life"
+            self._state.ask(lambda c: nodes.beat(c, node, held, projects)), name="sign of life"
         )
         done, _ = await asyncio.wait({beat}, timeout=left)
         if not done:
@@ -267,8 +267,9 @@ class DistributedEngine:
         for tenure in tenures:
             await self._service.let_go(tenure.shard, at_once=True)
             tenure.ended.set()
+        self._state.forget_recent()
         try:
-            await self._state.run(lambda _: None)  # what stood before it was done or refused
+            await self._state.ask(lambda _: None)  # what stood before it was done or refused
         except RetryLater:
             return
 
@@ -306,7 +307,7 @@ class DistributedEngine:
                 if team not in view.shards or _is_off(view.shards[team], count)
             }
             if strangers:
-                await self._state.run(lambda c: nodes.add_shards(c, strangers))
+                await self._state.ask(lambda c: nodes.add_shards(c, strangers))
             for team in [t for t, one in self._tenures.items() if one.giving is None]:
                 if team not in configured and team not in self._service.held():
                     self._give(team, forget=True)
@@ -334,7 +335,7 @@ class DistributedEngine:
         ]
         steady = boot_seconds() - self._steady_since > self._lease.total_seconds() / 2
         if dead and steady:
-            gone = await self._state.run(lambda c: nodes.reap(c, dead, lease_ms))
+            gone = await self._state.ask(lambda c: nodes.reap(c, dead, lease_ms))
             for node in gone:
                 _log.warning("node_given_up", node=node, name=view.nodes[node].name)
 
@@ -418,6 +419,7 @@ class DistributedEngine:
         if elsewhere is not None:
             await queue.offer(team, elsewhere, unable)
             return None
+        # `run`: what was remembered of a team that others held meanwhile is forgotten.
         if await self._state.run(lambda c: self._acquire(c, team)) is None:
             return None
         if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():

@@ -90,12 +90,6 @@ def of_user(connection: Connection, guid: UserGuid, name: UserName) -> CalendarS
     return _to_calendar(row)
 
 
-def as_it_is(connection: Connection, guid: UserGuid, name: UserName) -> CalendarState | None:
-    """The calendar of a user; None if it must be made or renamed first."""
-    rows = connection.execute(_CALENDAR, (guid,)).fetchall()  # to the end: nothing stays open
-    return _to_calendar(rows[0]) if rows and rows[0][2] == name else None
-
-
 def every_one(connection: Connection) -> list[CalendarState]:
     """Every calendar that was ever read, by name."""
     return [_to_calendar(row) for row in connection.execute(_CALENDARS)]

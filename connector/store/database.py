@@ -58,14 +58,10 @@ class Database:
         connection: Owned,
         name: str,
         dialect: Dialect | None = None,
-        looking: Callable[[], Owned] | None = None,
     ) -> None:
-        """`looking` opens a further connection that may only read, for `look`; None: there is no such."""
         self._connection = connection
         self._dialect = dialect or WRITING
         self._name = name
-        self._open_looking = looking
-        self._looking: Owned | None = None
         self._work: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="state-writer", daemon=True)
         self._thread.start()
@@ -80,27 +76,12 @@ class Database:
         result: T = await asyncio.shield(job.future)
         return result
 
-    def look(self, function: Callable[[Connection], T]) -> T | None:
-        """Run one short reading statement at once, without the thread: what `run` answered before is seen.
-
-        None where it must be run instead: on a server, of a copy in memory, or if SQLite cannot read just now. For
-        what is read at every poll: handing it over to the thread and back costs several times the reading.
-        """
-        if self._open_looking is None or self._closed:
-            return None
-        try:
-            if self._looking is None:
-                self._looking = self._open_looking()
-            return function(self._looking)
-        except self._dialect.error:
-            return None
-
-    def close(self) -> None:
-        """Finish what was handed over, then close the connection."""
+    def close(self, last: Callable[[Connection], object] | None = None) -> None:
+        """Finish what was handed over, and `last` after it, then close the connection."""
         if not self._closed:
             self._closed = True
-            if self._looking is not None:
-                self._looking.close()
+            if last is not None:
+                self._work.put(_Job(last, None))
             self._work.put(None)
             self._thread.join()
 
@@ -154,14 +135,19 @@ class Database:
 
 
 class _Job:
+    """`loop` is None where nobody waits for the outcome."""
+
     def __init__(
-        self, function: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop
+        self, function: Callable[[Connection], Any], loop: asyncio.AbstractEventLoop | None
     ) -> None:
         self.function = function
         self.loop = loop
-        self.future: asyncio.Future[Any] = loop.create_future()
+        if loop is not None:
+            self.future: asyncio.Future[Any] = loop.create_future()
 
     def settle(self, result: Any, error: BaseException | None) -> None:
+        if self.loop is None:
+            return
         with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
             self.loop.call_soon_threadsafe(self._settle, result, error)
 
@@ -170,6 +156,7 @@ class _Job:
             return
         if error is not None:
             self.future.set_exception(error)
+            self.future.exception()  # whoever asked may have been cancelled: then nobody is to be told
         else:
             self.future.set_result(result)
 
@@ -228,16 +215,7 @@ def open_database(path: Path) -> Database:
         except BaseException:
             connection.close()
             raise
-    return Database(connection, str(path), looking=lambda: _looking(path))
-
-
-def _looking(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"file:{quote(str(path))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
-    )
-    connection.execute("PRAGMA busy_timeout = 0")  # nobody waits on the loop
-    connection.execute("PRAGMA cache_size = -512")
-    return connection
+    return Database(connection, str(path))
 
 
 def open_reader(path: Path) -> Database:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
-from connector.domain.model import EventId, UserGuid, UserName
+from connector.domain.model import EventId, SyncToken, UserGuid, UserName
 from connector.domain.plan import Key, Known
 from connector.store import bulk, calendars, journal, nodes, outbox, rows
 from connector.store import dead_letters as refused_rows
@@ -21,6 +21,7 @@ from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
+from connector.store.recent import RecentRows
 
 T = TypeVar("T")
 
@@ -40,14 +41,20 @@ class State:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recent = RecentRows(database)
         self.holder: Callable[[], str | None] = lambda: None
         """The node that this process is, where several share the state."""
 
     def close(self) -> None:
-        self._database.close()
+        self._database.close(self._recent.close())
 
     async def run(self, function: Callable[[Connection], T]) -> T:
         """One transaction of a part of the state that has a module of its own (bookings, roster, erasures)."""
+        self._recent.clear()
+        return await self._database.run(function)
+
+    async def ask(self, function: Callable[[Connection], T]) -> T:
+        """The same for what changes neither a calendar's row nor who was erased."""
         return await self._database.run(function)
 
     async def start(self) -> None:
@@ -61,10 +68,19 @@ class State:
 
     async def calendar(self, guid: UserGuid, name: UserName) -> CalendarState:
         """The calendar of a user, made if it is new."""
-        found = self._database.look(lambda c: calendars.as_it_is(c, guid, name))
-        if found is not None:
-            return found
-        return await self._database.run(lambda c: calendars.of_user(c, guid, name))
+        return await self._recent.read(guid, name)
+
+    async def recent(self, guid: UserGuid, name: UserName) -> CalendarState:
+        """The same, for polls: what other processes wrote is seen within half a second only."""
+        return await self._recent.row(guid, name)
+
+    def note_quiet(self, calendar: CalendarState, token: SyncToken, now: datetime) -> None:
+        """A poll of a `recent` calendar found nothing; its token is stored with others in about a second."""
+        self._recent.note_quiet(calendar, token, now)
+
+    def forget_recent(self) -> None:
+        """Other nodes may hold what this process held: nothing that it remembers counts any more."""
+        self._recent.forget()
 
     async def calendars_of(
         self, users: Mapping[UserGuid, UserName]
@@ -97,6 +113,7 @@ class State:
 
     async def commit(self, cycle: Cycle) -> Committed:
         """Store what a reading found: token, occurrences and outbox in one transaction."""
+        self._recent.changes(cycle.calendar)
         return await self._database.run(lambda c: commit_cycle(c, cycle))
 
     async def park(
@@ -108,12 +125,14 @@ class State:
         lost_after: timedelta,
     ) -> calendars.Parked:
         """Remember that a calendar cannot be read, and count what may mean that access is lost for good."""
+        self._recent.changes(calendar)
         return await self._database.run(
             lambda c: calendars.park(c, calendar, reason, message, now, lost_after)
         )
 
     async def forget_token(self, calendar: int) -> None:
         """Google no longer accepts the token: the next reading is a full one."""
+        self._recent.changes(calendar)
         await self._database.run(
             lambda c: c.execute("UPDATE calendars SET sync_token = NULL WHERE id = ?", (calendar,))
         )

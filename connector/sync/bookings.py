@@ -199,7 +199,7 @@ class TeamBookings:
     async def _walk(self) -> AsyncIterator[Meeting]:
         """Meetings by their last update, newest first, down to the last one dealt with."""
         if self._cursor is None:
-            self._cursor = await self._state.run(lambda c: cursor_of(c, self._team))
+            self._cursor = await self._state.ask(lambda c: cursor_of(c, self._team))
         until = self._cursor - OVERLAP if self._cursor else self._clock() - FIRST_WALK
         pages = 0
         async for page in self._client.list_meetings(newest_first=True):
@@ -226,7 +226,7 @@ class TeamBookings:
             return
         open_since = [one.updated_at for one in self._carried.values() if one.updated_at]
         safe = min([self._cursor, *open_since])
-        await self._state.run(lambda c: save_cursor(c, self._team, safe))
+        await self._state.ask(lambda c: save_cursor(c, self._team, safe))
 
     def _say_refused(self, error: ConnectorError) -> None:
         """Once, until a look-up goes well or fails for something else."""
@@ -262,7 +262,7 @@ class TeamBookings:
     ) -> None:
         """One meeting, whatever happens to it: the neighbours go on."""
         ours = event_id_of(booker.user_guid, meeting.id)
-        known = await self._state.run(lambda c: booking(c, booker.calendar, meeting.id))
+        known = await self._state.ask(lambda c: booking(c, booker.calendar, meeting.id))
         step = next_step(meeting, ours, known.state if known else None)
         if step is Step.NOTHING:
             self._done(meeting)
@@ -474,7 +474,7 @@ class TeamBookings:
             end=meeting.end,
             message=message,
         )
-        await self._state.run(lambda c: save_booking(c, row))
+        await self._state.ask(lambda c: save_booking(c, row))
 
 
 def _what_changed(

@@ -217,7 +217,7 @@ class TeamBulk:
     async def _load_some(self, job: LocalJob, remote: int) -> bool:
         """The next records; False if there are none left. Chosen anew by each attempt: users go meanwhile."""
         may_send = sorted(self.may_send())
-        await self._state.run(lambda c: take_out(c, job.id, may_send))
+        await self._state.ask(lambda c: take_out(c, job.id, may_send))
         rows = await self._state.bulk_items(job.id, MOST_RECORDS)
         if not rows:
             return False

@@ -127,7 +127,7 @@ class CalendarCycle:
         return report
 
     async def _run(self, seller: Seller, *, full: bool) -> Report:
-        calendar = await self._state.calendar(seller.user_guid, seller.name)
+        calendar = await self._state.recent(seller.user_guid, seller.name)
         if not calendar.is_served:
             return self._not_read(seller, calendar)
         self._told_left.discard(calendar.id)
@@ -218,7 +218,8 @@ class CalendarCycle:
             if held is not None:
                 return await self._read_in_full(seller, calendar, held)
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
-        if reading.quiet and not self._worth_noting(seller, calendar, feed):
+        if reading.quiet and not _tells_more(seller, calendar):
+            self._note_quiet(calendar, feed)
             return Report(calendar.id)
         report = await self._commit(seller, calendar, reading, ())
         return replace(report, touched=bool(feed.items or feed.malformed))
@@ -240,16 +241,13 @@ class CalendarCycle:
             return None
         return feed
 
-    def _worth_noting(self, seller: Seller, calendar: CalendarState, feed: Listing) -> bool:
-        """A quiet listing is committed for a new token, the end of a park, and once a minute as a sign of life."""
-        return (
-            calendar.banner_since is not None
-            or calendar.credentials != seller.consent
-            or feed.next_token != calendar.token
-            or calendar.parked_since is not None
-            or calendar.last_success is None
-            or self._clock() - calendar.last_success >= _TOUCH_EVERY
-        )
+    def _note_quiet(self, calendar: CalendarState, feed: Listing) -> None:
+        """A quiet listing is noted for a new token, and once a minute as a sign of life."""
+        now, token = self._clock(), feed.next_token
+        assert calendar.last_success is not None
+        assert token is not None
+        if token != calendar.token or now - calendar.last_success >= _TOUCH_EVERY:
+            self._state.note_quiet(calendar, token, now)
 
     def _may_compare(self, calendar: CalendarState) -> bool:
         """Once in a while: a list that fails costs points all the same."""
@@ -353,3 +351,13 @@ class CalendarCycle:
                 withdrawn=committed.withdrawn,
                 unchanged=committed.unchanged,
             )
+
+
+def _tells_more(seller: Seller, calendar: CalendarState) -> bool:
+    """Whether a quiet listing is to be committed: it ends a park or a banner, or other credentials served."""
+    return (
+        calendar.banner_since is not None
+        or calendar.credentials != seller.consent
+        or calendar.parked_since is not None
+        or calendar.last_success is None
+    )

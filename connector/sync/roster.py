@@ -168,7 +168,7 @@ class TeamRoster:
     async def _look_up(self, confirmed: dict[UserGuid, Member]) -> RosterReport:
         now = self._clock()
         guids = frozenset(confirmed)
-        cursor = await self._state.run(lambda c: rows.cursor(c, self._team))
+        cursor = await self._state.ask(lambda c: rows.cursor(c, self._team))
         full = full_is_due(self._full_at, now) or cursor is None or not guids <= self._asked
         seen = await self._client.search_settings(
             None if self._finds_users else sorted(guids),
@@ -177,7 +177,7 @@ class TeamRoster:
         )
         calendars = {row.user_guid: row for row in await self._state.calendars()}
         by_guid = await self._identified(seen, confirmed, calendars, full=full)
-        known = await self._state.run(lambda c: rows.members(c, self._team))
+        known = await self._state.ask(lambda c: rows.members(c, self._team))
         told = self._told(by_guid, confirmed, calendars, known)
         if full and self._finds_users:
             told += await self._vanished(by_guid, confirmed, calendars, known)

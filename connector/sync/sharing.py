@@ -72,7 +72,7 @@ class Lender:
 
     async def look(self) -> None:
         """Once: lower or restore each team's limit, and grant what is free."""
-        found = await self._state.run(lambda c: loans(c, self._budgets.keys()))
+        found = await self._state.ask(lambda c: loans(c, self._budgets.keys()))
         now = to_millis(self._clock())
         over = [
             t for t, loan in found.items() if loan.until_ms + MINUTE.total_seconds() * 1000 < now
@@ -84,9 +84,9 @@ class Lender:
             if loan is not None and free and not loan.granted:
                 granted[team] = loan
         if granted:
-            await self._state.run(lambda c: grant(c, granted))
+            await self._state.ask(lambda c: grant(c, granted))
         if over:
-            await self._state.run(lambda c: forget(c, over))
+            await self._state.ask(lambda c: forget(c, over))
 
     @asynccontextmanager
     async def lending(self) -> AsyncIterator[None]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from connector.domain.errors import RetryLater, StateUnusable
-from connector.domain.model import UserGuid, UserName
-from connector.store import Database, State, calendars, database, open_copy, open_database
+from connector.store import Database, database, open_database
 from connector.store.connection import Connection
 
 NOTE = "INSERT INTO notes (text) VALUES (?)"
@@ -193,64 +190,12 @@ async def test_folders_are_made_for_the_owner_only(tmp_path: Path) -> None:
     assert path.parent.stat().st_mode & 0o077 == 0
 
 
-def looked(connection: Connection) -> list[str]:
-    return [row[0] for row in connection.execute("SELECT text FROM notes ORDER BY rowid")]
-
-
-async def test_a_look_sees_what_was_answered(opened: Database) -> None:
-    for number in range(50):
-        await opened.run(note(str(number)))
-        assert opened.look(looked) == [str(one) for one in range(number + 1)]
-
-
-async def test_a_look_sees_what_another_process_committed(opened: Database, path: Path) -> None:
-    assert opened.look(looked) == []
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute(NOTE, ("decided",))
-    assert opened.look(looked) == ["decided"]
-
-
-async def test_a_look_neither_waits_nor_sees_what_is_not_committed(opened: Database) -> None:
-    async with Gate(opened):  # the writer is inside a transaction
-        assert opened.look(looked) == []
-
-
-async def test_a_look_that_fails_gives_nothing_and_the_next_may_succeed(opened: Database) -> None:
-    await opened.run(note("kept"))
-    assert opened.look(lambda c: c.execute("SELECT * FROM nowhere")) is None
-    assert opened.look(note("written by a look")) is None  # it may only read
-    assert opened.look(looked) == ["kept"]
-
-
-async def test_nothing_is_looked_at_after_the_end(opened: Database, path: Path) -> None:
-    assert opened.look(looked) == []
-    opened.close()
-    assert opened.look(looked) is None
-    assert not path.with_name(path.name + "-wal").exists()  # nobody has it open any more
-
-
-async def test_what_cannot_be_opened_is_not_looked_at(opened: Database, path: Path) -> None:
-    os.rename(path, path.with_name("moved.db"))
-    assert opened.look(looked) is None
-    assert await opened.run(looked) == []
-
-
-async def test_a_copy_in_memory_is_not_looked_at(opened: Database, path: Path) -> None:
-    opened.close()
-    copy = open_copy(path)
-    assert copy.look(looked) is None
-    copy.close()
-
-
-async def test_a_calendar_is_as_the_last_process_left_it(opened: Database, path: Path) -> None:
-    guid, state = UserGuid("00210d1a-df8a-459f-af75-89b953b618b0"), State(opened)
-    made = await state.calendar(guid, UserName("pam"))
-    assert await state.calendar(guid, UserName("pam")) == made
-    with closing(sqlite3.connect(path)) as other, other:
-        calendars.pause(other, made.id, datetime.now(UTC))
-    assert (await state.calendar(guid, UserName("pam"))).paused_since is not None
-    renamed = await state.calendar(guid, UserName("pamela"))
-    assert (renamed.id, renamed.name) == (made.id, "pamela")
+async def test_the_last_words_are_committed_after_everything(opened: Database, path: Path) -> None:
+    task = asyncio.create_task(opened.run(note("before")))
+    await asyncio.sleep(0)
+    opened.close(note("last"))
+    await task
+    assert notes(path) == ["before", "last"]
 
 
 def test_the_group_is_bounded() -> None:

@@ -55,7 +55,9 @@ class InlineDatabase(Database):
         self._connection.execute("COMMIT")
         return result
 
-    def close(self) -> None:
+    def close(self, last: Callable[[Connection], object] | None = None) -> None:
+        if last is not None:
+            last(self._connection)
         self._connection.close()
 
     def rows(self, table: str) -> list[dict[str, Any]]:
