@@ -3,7 +3,7 @@
     .venv/bin/python -m benchmarks.page_bytes
 
 A seller with 240 single events and 60 series as the tests make them; every other event has a Meet conference and 300
-characters of description. The page is the first 250 of a full listing.
+characters of description. The page is the first 250 of a listing of the window.
 """
 
 from __future__ import annotations
@@ -65,8 +65,8 @@ def furnish(calendar: Calendar, office: Office) -> None:
 
 
 async def page(office: Office, *, fields: bool) -> bytes:
-    request = CalendarRequests(office.google_url, "primary").list_all(
-        office.window("pam")[0], page_size=250
+    request = CalendarRequests(office.google_url, "primary").list_window(
+        *office.window("pam"), page_size=250
     )
     url = request.url if fields else request.url.without_query_params("fields")
     token = office.google.accounts.access_token("pam@example.com")

@@ -75,14 +75,15 @@ class Calls:
         *,
         params: Params = (),
         filters: dict[str, Any] | None = None,
+        per_page: int = PER_PAGE,
     ) -> AsyncIterator[list[wire.Fields]]:
         """Every page of a list, to an empty one, one called the last, or a short one where Salesloft does not say."""
         for page in range(1, MOST_PAGES + 1):
-            read = partial(self._page, method, path, urgency, params, filters, page)
+            read = partial(self._page, method, path, urgency, params, filters, page, per_page)
             rows, following = await patiently(read)
             if rows:
                 yield rows
-            is_short = following is False and len(rows) < PER_PAGE
+            is_short = following is False and len(rows) < per_page
             if not rows or following is None or is_short:
                 return
         raise RequestRefused(
@@ -100,8 +101,9 @@ class Calls:
         params: Params,
         filters: dict[str, Any] | None,
         page: int,
+        per_page: int,
     ) -> tuple[list[wire.Fields], int | bool | None]:
-        paging = {"per_page": PER_PAGE, "page": page}
+        paging = {"per_page": per_page, "page": page}
         answer = await self._transport.attempt(
             method,
             path,

@@ -255,16 +255,22 @@ class SalesloftClient:
         user_guids: Sequence[UserGuid] = (),
         newest_first: bool = False,
         with_settings: bool = True,
+        per_page: int = PER_PAGE,
         urgency: Urgency = Urgency.BANNER_AND_BOOKINGS,
     ) -> AsyncIterator[list[Meeting]]:
-        """Page by page; `newest_first` by their last update, so that the caller can stop at what it has seen."""
+        """Page by page; `newest_first` by their last update, so that the caller can stop at what it has seen.
+
+        A page costs a point, however many meetings it shows.
+        """
         params = [
             *([("status", status)] if status else ()),
             *(("user_guids[]", guid) for guid in user_guids),
             *([("include_meetings_settings", "true")] if with_settings else ()),
             *([("sort_by", "updated_at"), ("sort_direction", "DESC")] if newest_first else ()),
         ]
-        async for page in self._calls.pages("GET", MEETINGS, urgency, params=params):
+        async for page in self._calls.pages(
+            "GET", MEETINGS, urgency, params=params, per_page=per_page
+        ):
             yield [wire.meeting(row) for row in page]
 
     async def update_meeting(

@@ -2,7 +2,7 @@
 
 One round of a team is one look-up of the pending meetings and one walk through what was updated since the last one
 (the pending filter may not name reschedules, and never names cancellations). **An idle round costs 2 points**; each
-meeting that is booked, moved or failed costs 1 more. Pages of 100: a round with more than that to tell costs more.
+meeting that is booked, moved or failed costs 1 more. A round with more to tell than a page shows costs more.
 
 Both look-ups in each round, because Salesloft's documents leave open what each of them shows: that every change of a
 meeting renews its `updated_at` (then the walk alone would do) is as little promised as that the filter names
@@ -50,6 +50,8 @@ from connector.store.bookings import Booking, booking, cursor_of, save_booking, 
 OVERLAP = timedelta(minutes=5)
 """How far a walk goes behind the last update that was dealt with: answers may be late, clocks may differ."""
 FIRST_WALK = timedelta(days=7)
+WALK_PAGE, FIRST_WALK_PAGE = 25, 100
+"""Meetings a page. A walk soon after a complete one ends at its first page, whatever it shows: a small one will do."""
 MOST_WALK_PAGES = 100
 PROBED_OFTEN = timedelta(minutes=5)
 PROBE_SECONDS = 60.0
@@ -132,6 +134,7 @@ class TeamBookings:
         self._bookers: dict[str, Booker] = {}
         self._running = asyncio.Lock()
         self._cursor: datetime | None = None
+        self._has_walked = False
         self._carried: dict[str, BookedMeeting] = {}
         """Moves and cancellations that are still to be done: no filter of Salesloft's shows them again."""
         self._put_off: dict[str, _Put] = {}
@@ -201,15 +204,17 @@ class TeamBookings:
         if self._cursor is None:
             self._cursor = await self._state.ask(lambda c: cursor_of(c, self._team))
         until = self._cursor - OVERLAP if self._cursor else self._clock() - FIRST_WALK
-        pages = 0
-        async for page in self._client.list_meetings(newest_first=True):
+        pages, per_page = 0, WALK_PAGE if self._has_walked else FIRST_WALK_PAGE
+        self._has_walked = False
+        async for page in self._client.list_meetings(newest_first=True, per_page=per_page):
             pages += 1
             for one in page:
                 yield one
             if pages >= MOST_WALK_PAGES or any(
                 one.updated_at is not None and one.updated_at < until for one in page
             ):
-                return
+                break
+        self._has_walked = True
 
     def _ours(self, meeting: Meeting) -> bool:
         return (

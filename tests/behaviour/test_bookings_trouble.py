@@ -347,6 +347,23 @@ async def test_a_move_that_is_still_open_is_found_again_after_a_restart(
     assert office.salesloft.meeting(number).reschedule_status == "booked"
 
 
+async def test_walks_that_follow_a_complete_one_ask_for_small_pages(
+    office: Office, clock: Clock
+) -> None:
+    office.salesloft.log.clear()
+    async with team_of(office, clock) as team:
+        await team.round()
+        for _ in range(60):  # more than a small page shows, and nothing is passed over
+            book(office, start=tomorrow(office, 5))
+        assert (await team.round()).booked == 60
+        office.salesloft.faults.add(Fault("meetings.list", status=503, skip=1, times=3))
+        assert (await team.round()).error is not None
+        await team.round()
+    walks = [entry.query for entry in office.salesloft.log if "sort_by" in entry.query]
+    firsts = [int(query["per_page"]) for query in walks if query["page"] == "1"]
+    assert firsts == [100, 25, 25, 25, 25, 100]
+
+
 async def test_more_than_a_page_of_meetings_is_booked(office: Office, clock: Clock) -> None:
     for number in range(101):
         book(office, start=tomorrow(office) + number * timedelta(minutes=7))
