@@ -27,7 +27,6 @@ from connector.domain.push import (
     ChannelPlan,
     Notification,
     Wanted,
-    client_of,
     plan_channels,
     secret_digest,
 )
@@ -132,6 +131,8 @@ class ChannelKeeper:
         self._hasten = hasten
         self._monotonic = monotonic
         self._held = _Held()
+        self.in_use: frozenset[str] = frozenset()
+        """What there are channels for in the state (`made_for`), as the last round saw it."""
 
     # -- what readings and notifications tell
 
@@ -174,6 +175,7 @@ class ChannelKeeper:
         except RetryLater:
             held.quiet |= quiet
             raise
+        self.in_use = frozenset(one.made_for for one in seen.channels)
         if held.troubles is None:
             held.troubles = troubles
         wanted = {
@@ -404,22 +406,6 @@ class ChannelKeeper:
         self._held.stops.pop(channel.id, None)
         await self._state.run(partial(rows.forget, channels=[channel.id]))
         _log.debug("channel_stopped", user=watcher.name)
-
-
-def stopper_among(watchers: Mapping[int, Watcher]) -> Callable[[Channel], Watcher | None]:
-    """Who may stop a channel: the calendar's own watcher if it is still the same client, else another of that client.
-
-    A service account is one client for all whom it acts for; a user's own consent is one of its own.
-    """
-    of_client = {client_of(one.made_for): one for one in watchers.values()}
-
-    def find(channel: Channel) -> Watcher | None:
-        own, client = watchers.get(channel.calendar), client_of(channel.made_for)
-        if own is not None and client_of(own.made_for) == client:
-            return own
-        return of_client.get(client)
-
-    return find
 
 
 def _look(

@@ -70,6 +70,8 @@ class Report:
     """It was not read: an admin paused or offboarded it, or Salesloft no longer has it as external."""
     ours: bool = False
     """The error is a mistake of ours."""
+    touched: bool = False
+    """Google's listing of changes named something, whatever came of it."""
 
     @property
     def failed(self) -> bool:
@@ -322,7 +324,8 @@ class CalendarCycle:
             )
         )
         self._tell(seller, calendar, reading, committed)
-        return Report(calendar.id, full=reading.full, committed=committed)
+        touched = not reading.full and bool(listing.items or listing.malformed)
+        return Report(calendar.id, full=reading.full, committed=committed, touched=touched)
 
     def _tell(
         self, seller: Seller, calendar: CalendarState, reading: Reading, committed: Committed

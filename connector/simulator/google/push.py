@@ -22,10 +22,8 @@ import aiohttp
 
 ResourceState = Literal["sync", "exists", "not_exists"]
 USER_AGENT = "APIs-Google; (+https://developers.google.com/webmasters/APIs-Google.html)"
-LIFETIME = timedelta(days=7)
-"""What a channel gets that asks for nothing, and the most that it can get."""
-SPARE = timedelta(seconds=10)
-"""The recorded channel expired 7 days and 10 s after it was asked for."""
+LIFETIME = timedelta(days=7, seconds=10)
+"""What a channel gets that asks for nothing, and the most that it can get; the 10 s are as recorded."""
 RETRIED = frozenset({500, 502, 503, 504})
 RETRIES = 5
 RECEIVER_SECONDS = 10.0

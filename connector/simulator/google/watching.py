@@ -12,7 +12,7 @@ from .bodies import read_body
 from .call import Call
 from .errors import invalid, refusal
 from .parameters import events_query
-from .push import SPARE, Channel, resource_id_of, resource_uri_of
+from .push import Channel, resource_id_of, resource_uri_of
 from .times import micros
 from .tokens import BadTokenError, read_sync_token
 
@@ -116,7 +116,7 @@ def _expires(body: Mapping[str, Any], now: datetime, most: timedelta) -> datetim
     """What was asked for by `params.ttl` (seconds) or `expiration` (ms), at most the channel's longest life."""
     parameters = body.get("params") or {}
     ttl, until = parameters.get("ttl"), body.get("expiration")
-    wanted = now + most + SPARE
+    wanted = now + most
     if ttl is not None:
         if not str(ttl).isdigit() or int(ttl) < 1:
             raise invalid("params.ttl")
@@ -127,4 +127,4 @@ def _expires(body: Mapping[str, Any], now: datetime, most: timedelta) -> datetim
         wanted = datetime.fromtimestamp(int(until) / 1000, UTC)
         if wanted <= now:
             raise invalid("expiration")
-    return min(wanted, now + most + SPARE)
+    return min(wanted, now + most)
