@@ -227,7 +227,7 @@ class Standings(Collector):
             "Mass cancellations that wait for a human",
             len(snapshot.differences),
         )
-        yield from _of_bookings_and_verifications(snapshot, now)
+        yield from _of_what_goes_on_beside(snapshot, now)
         if self._names:
             yield from _of_users(snapshot)
 
@@ -274,13 +274,17 @@ _TEAM_GAUGES: tuple[tuple[str, str, Callable[[TeamStanding], float]], ...] = (
 )
 
 
-def _of_bookings_and_verifications(snapshot: Snapshot, now: datetime) -> Iterator[Metric]:
+def _of_what_goes_on_beside(snapshot: Snapshot, now: datetime) -> Iterator[Metric]:
     bookings = _family(
         "bookings", "Meetings booked in Salesloft that are remembered, by state", "state"
     )
     for state, count in snapshot.bookings.items():
         bookings.add_metric([state], count)
     yield bookings
+    channels = _family("channels", "Push channels at Google, by how they stand", "state")
+    for state, count in snapshot.channels.items():
+        channels.add_metric([state], count)
+    yield channels
     verified = _family(
         "verified_occurrences", "What the last verification of each user found", "result"
     )

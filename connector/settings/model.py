@@ -84,8 +84,9 @@ class GoogleCredentials:
 class PushSettings:
     """The `[google.push]` table, but for its `listen`, which is the process's."""
 
+    enabled: bool = True
     address: str | None = None
-    """Where Google sends notifications; None: no channels, polls only."""
+    """Where Google sends notifications; None (also where push is not enabled): no channels, polls only."""
     poll_interval: timedelta | None = None
     """A slower poll while a calendar's channel proves healthy; unset: always `[sync] poll_interval`."""
 

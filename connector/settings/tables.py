@@ -38,6 +38,7 @@ TableT = TypeVar("TableT", bound=Table)
 
 
 class PushTable(Table):
+    enabled: bool | None = Field(default=None, description="true or false")
     address: Annotated[str, AfterValidator(values.push_address)] | None = Field(
         default=None, description=values.PUSH_ADDRESS_EXPECTED
     )

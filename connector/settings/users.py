@@ -95,7 +95,8 @@ class _Joining:
         )
 
     def _push(self) -> PushSettings:
-        return replace(PushSettings(), **_written_push(self.tables, without=("listen",)))
+        push = replace(PushSettings(), **_written_push(self.tables, without=("listen",)))
+        return push if push.enabled else replace(push, address=None)
 
     def _salesloft(self, guid: UserGuid, api_key: Secret) -> SalesloftSettings:
         rest = written(self.tables.salesloft, without=(*API_KEY_KEYS, "user_guid"))

@@ -208,6 +208,47 @@ def troubles(connection: Connection) -> dict[int, Trouble]:
     return {int(scope.partition(":")[2]): _to_trouble(value) for scope, value in found}
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a calendar's push stands. `state`: healthy, quiet, unproved, waiting, or the reason of a trouble."""
+
+    state: str
+    expires: datetime | None = None
+    notified: datetime | None = None
+    since: datetime | None = None
+    message: str | None = None
+
+
+def standing_of(connection: Connection, calendar: int, now: datetime) -> Standing:
+    """Of one calendar that is to be watched."""
+    trouble = _trouble_of(connection, calendar)
+    found = [
+        one
+        for one in of_calendar(connection, calendar)
+        if one.is_answered and one.stopping_since is None and one.ends > now
+    ]
+    if not found:
+        if trouble is None:
+            return Standing("waiting", message="no channel yet")
+        return Standing(trouble.reason, since=trouble.since, message=trouble.message)
+    notified = max((one.notified for one in found if one.notified), default=None)
+    best = max(found, key=lambda one: (one.vouches(now), one.is_proved, one.ends))
+    if best.vouches(now):
+        return Standing("healthy", best.ends, notified)
+    if best.is_proved:
+        return Standing("quiet", best.ends, notified, best.quiet_since, _QUIET)
+    return Standing("unproved", best.ends, notified, best.created, _UNPROVED)
+
+
+_QUIET = (
+    "a change came without its notification; polls are at full speed until the next notification"
+)
+_UNPROVED = (
+    "Google has a channel, and nothing of it has arrived yet: does the reverse proxy pass POSTs of [google.push]"
+    " address on to [google.push] listen? Until one arrives, polls are at full speed"
+)
+
+
 def counts(connection: Connection, now: datetime) -> dict[str, int]:
     """How many channels there are of each kind, as the metric shows them."""
     row = connection.execute(
@@ -222,6 +263,13 @@ def counts(connection: Connection, now: datetime) -> dict[str, int]:
     ).fetchone()
     names = ("stopping", "unproved", "quiet", "healthy")
     return {name: int(count or 0) for name, count in zip(names, row, strict=True)}
+
+
+def _trouble_of(connection: Connection, calendar: int) -> Trouble | None:
+    found = connection.execute(
+        "SELECT value FROM cursors WHERE scope = ? AND name = 'trouble'", (f"push:{calendar}",)
+    ).fetchone()
+    return _to_trouble(found[0]) if found is not None else None
 
 
 def _to_trouble(value: str) -> Trouble:
