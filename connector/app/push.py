@@ -75,7 +75,6 @@ class Push:
             parts.state,
             parts.clock,
             told=self.keeper.told,
-            early=self.keeper.early,
             observer=parts.observer,
         )
         self.url: str | None = None

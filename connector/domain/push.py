@@ -66,7 +66,11 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One row. `resource` is None until Google answered; `made_for` is what it was made with (`made_for`)."""
+    """One row. `resource` is None until Google answered; `made_for` is what it was made with (`made_for`).
+
+    `early` is the resource that a message named which came, with the right secret, ahead of the answer: nothing is
+    adopted by it, but a channel whose answer never came can be stopped by that name.
+    """
 
     id: str
     calendar: int
@@ -78,6 +82,7 @@ class Channel:
     notified: datetime | None = None
     quiet_since: datetime | None = None
     stopping_since: datetime | None = None
+    early: str | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -230,10 +235,15 @@ def plan_channels(
         for channel in found
         if (channel.stopping_since is not None or channel.id in retire)
         and channel.id not in awaited
-        and (resource := channel.resource or resources.get(source_of(channel.made_for))) is not None
+        and (resource := _resource_of(channel, resources)) is not None
     ]
     create = tuple(calendar for _, calendar in sorted(pressing))
     return ChannelPlan(create, tuple(retire), tuple(stop), tuple(forget))
+
+
+def _resource_of(channel: Channel, resources: Mapping[str, str]) -> str | None:
+    """Google's answer, or that to another channel of the same calendar, or what its own message said."""
+    return channel.resource or resources.get(source_of(channel.made_for)) or channel.early
 
 
 def _sorted_out(

@@ -21,7 +21,7 @@ from connector.store.connection import Connection
 
 _COLUMNS = (
     "id, calendar_id, made_for, created_ms, resource_id, expires_ms, message_number, notified_ms, quiet_ms,"
-    " stopping_ms"
+    " stopping_ms, early_resource"
 )
 _CHANNELS = f"SELECT {_COLUMNS} FROM channels ORDER BY created_ms, id"  # noqa: S608  # own names
 _OF_CALENDAR = f"SELECT {_COLUMNS} FROM channels WHERE calendar_id = ? ORDER BY created_ms, id"  # noqa: S608  # own names
@@ -99,17 +99,17 @@ def answered(
     channel: str,
     resource: str,
     expires: datetime | None,
-    *,
-    number: int = 0,
 ) -> bool:
     """Keep Google's answer; False if the channel was given up meanwhile and nobody knows it any more.
 
-    `number` is that of a message that came ahead of the answer, for this very resource.
+    A message that came ahead of the answer proves the channel now, if it was of this very resource.
     """
     kept = connection.execute(
-        """UPDATE channels SET resource_id = ?, expires_ms = ?,
-               message_number = CASE WHEN message_number < ? THEN ? ELSE message_number END WHERE id = ?""",
-        (resource, _millis(expires), number, number, channel),
+        """UPDATE channels SET resource_id = :resource, expires_ms = :expires,
+               message_number = CASE WHEN message_number = 0 AND early_resource = :resource THEN 1
+                                     ELSE message_number END
+           WHERE id = :channel""",
+        {"resource": resource, "expires": _millis(expires), "channel": channel},
     )
     return kept.rowcount == 1
 
@@ -143,8 +143,8 @@ def accept(connection: Connection, said: Sequence[Notification], now: datetime) 
         heard.append(Heard(one, verdict, channel.calendar if channel is not None else None))
         if channel is None or secret is None:
             continue
-        if verdict is Verdict.EARLY and channel.stopping_since is not None:
-            _learn_resource(connection, one)
+        if verdict is Verdict.EARLY:
+            _note_early(connection, one)
         taken = after(channel, one, verdict, now)
         if taken is not channel:
             known[one.channel] = (taken, secret)
@@ -157,10 +157,10 @@ def accept(connection: Connection, said: Sequence[Notification], now: datetime) 
     return heard
 
 
-def _learn_resource(connection: Connection, said: Notification) -> None:
-    """A channel of which no answer came, and which notifies with our secret: by this it can be stopped."""
+def _note_early(connection: Connection, said: Notification) -> None:
+    """What a message says of its resource counts once Google's answer says the same, or to stop the channel by."""
     connection.execute(
-        "UPDATE channels SET resource_id = ? WHERE id = ? AND resource_id IS NULL",
+        "UPDATE channels SET early_resource = ? WHERE id = ? AND resource_id IS NULL",
         (said.resource, said.channel),
     )
 
@@ -295,6 +295,7 @@ def _to_channel(row: Sequence[Any]) -> Channel:
         notified=_moment(row[7]),
         quiet_since=_moment(row[8]),
         stopping_since=_moment(row[9]),
+        early=row[10],
     )
 
 

@@ -299,6 +299,7 @@ channels = Table(
     Column("calendar_id", Integer, ForeignKey("calendars.id"), nullable=False),
     Column("made_for", Text, nullable=False),  # one-way: address, calendar and client
     Column("resource_id", Text),  # Google's, once it answered
+    Column("early_resource", Text),  # by a message ahead of the answer: not adopted
     Column(
         "token_digest", Text, nullable=False
     ),  # of the secret; the secret itself is kept nowhere

@@ -25,7 +25,6 @@ from connector.domain.push import (
     MISSES_BORNE,
     Channel,
     ChannelPlan,
-    Notification,
     Wanted,
     plan_channels,
     secret_digest,
@@ -46,7 +45,6 @@ ADDRESS_AGAIN = timedelta(minutes=10)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
 UNSUPPORTED_AGAIN = timedelta(days=7)
 STOP_AGAIN_MOST = timedelta(hours=1)
-EARLY_KEPT = 1000
 
 
 class Channels(Protocol):
@@ -104,7 +102,6 @@ class _Held:
     stops: dict[str, _Backoff] = field(default_factory=dict)
     addresses: dict[str, Trouble] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
-    early: dict[str, Notification] = field(default_factory=dict)
     made_at: dict[int, float] = field(default_factory=dict)
     vouched: set[int] = field(default_factory=set)
     quiet: set[int] = field(default_factory=set)
@@ -135,11 +132,6 @@ class ChannelKeeper:
         """What there are channels for in the state (`made_for`), as the last round saw it."""
 
     # -- what readings and notifications tell
-
-    def early(self, said: Notification) -> None:
-        """A message came ahead of the answer that its channel waits for: it proves something once that is known."""
-        if said.channel in self._held.awaited and len(self._held.early) < EARLY_KEPT:
-            self._held.early[said.channel] = said
 
     def told(self, calendar: int) -> None:
         """A calendar has news: it is read at once, and at the usual pace for a while."""
@@ -284,7 +276,6 @@ class ChannelKeeper:
             await self._watch(watcher, channel, token)
         finally:
             self._held.awaited.discard(channel.id)
-            self._held.early.pop(channel.id, None)
 
     async def _watch(self, watcher: Watcher, channel: Channel, token: str) -> None:
         try:
@@ -312,15 +303,12 @@ class ChannelKeeper:
     async def _answered(
         self, watcher: Watcher, channel: Channel, answer: Watched, channels: Channels
     ) -> None:
-        early = self._held.early.get(channel.id)
-        number = early.number if early is not None and early.resource == answer.resource else 0
         kept = await self._state.run(
             partial(
                 rows.answered,
                 channel=channel.id,
                 resource=answer.resource,
                 expires=answer.expires,
-                number=number,
             )
         )
         if not kept:

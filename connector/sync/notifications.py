@@ -19,7 +19,6 @@ from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
 from connector.store import State
 from connector.store import channels as rows
-from connector.store.channels import Heard
 
 _log = get_logger(__name__)
 
@@ -34,7 +33,7 @@ OVERLAP = timedelta(seconds=60)
 
 
 class Notifications:
-    """`early` hears of messages whose channel waits for its answer; `told` of each calendar (its row) with news."""
+    """`told` hears of each calendar (its row) with news."""
 
     def __init__(
         self,
@@ -42,13 +41,11 @@ class Notifications:
         clock: Callable[[], datetime],
         *,
         told: Callable[[int], None],
-        early: Callable[[Notification], None] = lambda _: None,
         observer: Observer = NOBODY,
     ) -> None:
         self._state = state
         self._clock = clock
         self._told = told
-        self._early = early
         self._observer = observer
         self._waiting: deque[Notification] = deque()
         self._arrived = asyncio.Event()
@@ -88,15 +85,10 @@ class Notifications:
             _log.warning("state_busy", message=str(later))
             return False
         for one in heard:
-            self._hear(one)
+            self._observer.notified(one.verdict)
         if any(one.verdict is Verdict.ACCEPTED for one in heard):
             await self.look()
         return True
-
-    def _hear(self, one: Heard) -> None:
-        self._observer.notified(one.verdict)
-        if one.verdict is Verdict.EARLY:
-            self._early(one.said)
 
     async def look(self) -> None:
         """Tell of each calendar that was notified since the last look, by whichever process took it in.

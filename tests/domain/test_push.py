@@ -69,6 +69,10 @@ def test_a_crash_between_watch_and_answer_leaves_a_row_that_is_given_up_and_repl
     assert plan(orphan) == ChannelPlan(create=(1,), retire=("one",))
     retired = replace(orphan, stopping_since=NOW)
     assert plan(retired, channel("two")).stop == ((retired, "resource"),)
+    assert plan(retired).stop == ()
+    heard = replace(retired, early="by its own word")
+    assert plan(heard).stop == ((heard, "by its own word"),)
+    assert plan(heard, channel("two")).stop == ((heard, "resource"),)
 
 
 def test_an_orphan_of_which_nothing_is_ever_heard_is_forgotten_in_the_end() -> None:

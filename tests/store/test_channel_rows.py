@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from connector.domain.mapping import to_millis
 from connector.domain.push import Channel, MessageState, Notification, Verdict, secret_digest
 from connector.store import channels
@@ -44,9 +46,9 @@ def test_what_is_kept_of_a_channel_is_read_back_and_its_secret_is_not_kept(
 ) -> None:
     made = make(state, answered=False)
     assert channels.of_calendar(state, 1) == [made]
-    assert channels.answered(state, "one", "resource", NOW + WEEK, number=1)
+    assert channels.answered(state, "one", "resource", NOW + WEEK)
     (found,) = channels.of_calendar(state, 1)
-    assert (found.resource, found.expires, found.number) == ("resource", NOW + WEEK, 1)
+    assert (found.resource, found.expires, found.number) == ("resource", NOW + WEEK, 0)
     assert TOKEN.encode() not in all_bytes(state)
 
 
@@ -70,7 +72,7 @@ def test_a_notification_counts_once(state: OpenState) -> None:
     assert found.number == 10
 
 
-def test_what_is_forged_early_or_unknown_changes_nothing(state: OpenState) -> None:
+def test_what_is_forged_or_unknown_changes_nothing(state: OpenState) -> None:
     make(state)
     make(state, "two", answered=False)
     before = channels.overview(state)
@@ -80,20 +82,23 @@ def test_what_is_forged_early_or_unknown_changes_nothing(state: OpenState) -> No
         said(5, token=""),
         said(5, resource="other"),
         said(5, "three"),
-        said(5, "two"),
-    ) == [Verdict.FORGED, Verdict.FORGED, Verdict.FORGED, Verdict.UNKNOWN, Verdict.EARLY]
+        said(5, "two", token="guess"),
+    ) == [Verdict.FORGED, Verdict.FORGED, Verdict.FORGED, Verdict.UNKNOWN, Verdict.FORGED]
     assert channels.overview(state) == before
     assert channels.notified_since(state, 0) == []
 
 
-def test_a_given_up_channel_that_notifies_with_our_secret_can_be_stopped(state: OpenState) -> None:
+@pytest.mark.parametrize(("named", "number"), [("resource", 1), ("other", 0)])
+def test_a_message_ahead_of_the_answer_counts_only_once_the_answer_agrees(
+    state: OpenState, named: str, number: int
+) -> None:
     make(state, answered=False)
-    channels.retire(state, ["one"], NOW)
-    assert verdicts(state, said(5, token="guess")) == [Verdict.FORGED]
-    assert channels.of_calendar(state, 1)[0].resource is None
-    assert verdicts(state, said(5)) == [Verdict.EARLY]
-    assert channels.of_calendar(state, 1)[0].resource == "resource"
-    assert verdicts(state, said(6)) == [Verdict.STALE]
+    assert verdicts(state, said(1, state="sync", resource=named)) == [Verdict.EARLY]
+    (waiting,) = channels.of_calendar(state, 1)
+    assert (waiting.resource, waiting.number, waiting.notified) == (None, 0, None)
+    assert channels.answered(state, "one", "resource", NOW + WEEK)
+    (found,) = channels.of_calendar(state, 1)
+    assert (found.resource, found.number) == ("resource", number)
 
 
 def test_who_serves_a_calendar_finds_its_news_whoever_took_them_in(state: OpenState) -> None:

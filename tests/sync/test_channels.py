@@ -91,7 +91,6 @@ class Watching:
             self.state,
             lambda: self.now,
             told=self.keeper.told,
-            early=self.keeper.early,
             observer=self.heard,
         )
 

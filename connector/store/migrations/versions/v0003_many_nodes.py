@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("calendar_id", sa.Integer(), nullable=False),
         sa.Column("made_for", sa.Text(), nullable=False),
         sa.Column("resource_id", sa.Text(), nullable=True),
+        sa.Column("early_resource", sa.Text(), nullable=True),
         sa.Column("token_digest", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=True),
