@@ -73,6 +73,7 @@ class Requests:
         self._count = 0
         office.google.log = _Watched(self._note, office.google.log)
         office.salesloft.log = _Watched(self._note, office.salesloft.log)
+        office.google.push.sent = _Watched(self._note, office.google.push.sent)
 
     def _note(self) -> None:
         self._count += 1

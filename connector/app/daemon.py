@@ -12,6 +12,7 @@ from connector.app.membership import Membership
 from connector.app.observability import Observability, observability
 from connector.app.opening import open_for
 from connector.app.parts import Parts, Team, assemble, state_place, team_of
+from connector.app.push import Push
 from connector.app.reload import Reloading, on_hangup
 from connector.app.roster import Rosters, connections_of, purge_gone
 from connector.app.standing import Served
@@ -59,6 +60,7 @@ async def run_daemon(
                 try:
                     await service.run(stopping)
                 finally:
+                    await service.push.close()
                     await shown.detach()
     return 0
 
@@ -89,6 +91,7 @@ class Service:
         self.rosters = Rosters(lambda: self.settings, parts.state, parts.live_clients, parts.clock)
         self._nightly = NightlyVerifier(parts.state, self._last_in_line, parts.clock)
         self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
+        self.push = Push(parts, self.engine, lambda: self.settings)
         self.membership = Membership(parts, self.engine, self._rounds_of)
         self.reloading = (
             Reloading(config, settings, self._become, self._tell_manager)
@@ -134,6 +137,7 @@ class Service:
         run = engine or self.engine.run
         self._stopping = stopping
         self.membership.renew_rounds()
+        await self.push.start()
         await self._become(self.settings)
         self.engine.rounds.every(UPKEEP_EVERY.total_seconds(), "upkeep", self._keep_up)
         self.engine.rounds.every(VERIFY_LOOKS_EVERY, "verify", self._verify)

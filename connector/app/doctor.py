@@ -22,6 +22,7 @@ import aiohttp
 
 import connector
 from connector import google, salesloft
+from connector.app.doctor_push import pushing
 from connector.app.parts import Clock, now, state_place, team_of
 from connector.domain.errors import (
     ConfigurationInvalid,
@@ -180,6 +181,9 @@ async def examine(
         ]
         stack.push_async_callback(_give_up, of_users)
         for check in await _process(config, settings, report, patience):
+            yield check
+        for check in await pushing(settings, users, patience, clock):
+            report.checks.append(check)
             yield check
         for task in looks.values():
             for check in (await task).checks:

@@ -81,6 +81,7 @@ async def run_node(settings: Settings, stopping: asyncio.Event, config: Path | N
                 try:
                     await service.run(stopping, engine.run)
                 finally:
+                    await service.push.close()
                     await shown.detach()
     return 0
 

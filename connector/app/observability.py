@@ -154,7 +154,7 @@ async def observability(
     )
     await runner.setup()
     try:
-        listener.url = await _listen(runner, host, port)
+        listener.url = await listen_on(runner, host, port)
         _log.info("listening", url=listener.url)
         yield listener
     finally:
@@ -162,29 +162,33 @@ async def observability(
         await runner.cleanup()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
+async def listen_on(
+    runner: web.BaseRunner, host: str, port: int, key: str = "observability.listen"
+) -> str:
+    """Let a server listen; its URL. `key` names the setting that says where, for errors."""
+    table, _, name = key.rpartition(".")
     try:
         await web.TCPSite(runner, host, port).start()
     except socket.gaierror as error:
-        raise _no_such(host, port, error.strerror or "unknown") from error
+        raise _no_such(host, port, error.strerror or "unknown", key) from error
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL:
-            raise _no_such(host, port, "this machine does not have that address") from error
+            raise _no_such(host, port, "this machine does not have that address", key) from error
         why = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror
         raise ListenerUnusable(
-            f"cannot listen on {_shown(host, port)}: {why}; choose another port in [observability] listen,"
+            f"cannot listen on {_shown(host, port)}: {why}; choose another port in [{table}] {name},"
             " or end what uses it"
         ) from error
     bound = runner.addresses[0][1]
     return f"http://{_shown(host, bound)}/"
 
 
-def _no_such(host: str, port: int, why: str) -> ConfigurationInvalid:
+def _no_such(host: str, port: int, why: str, key: str) -> ConfigurationInvalid:
     return ConfigurationInvalid(
         (
             ConfigurationMistake(
                 Path("connector.toml"),
-                "observability.listen",
+                key,
                 f"{_shown(host, port)}: {why}",
                 "an address of this machine, such as 127.0.0.1:9464",
             ),

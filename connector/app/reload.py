@@ -103,7 +103,8 @@ class Reloading:
         if settings.process != before.process:
             _log.warning(
                 "restart_needed",
-                message="[state], [engine] or [observability] changed: restart gcal-salesloft for that to take effect",
+                message="[state], [engine], [observability] or [google.push] listen changed: restart gcal-salesloft for"
+                " that to take effect",
             )
         for broken in settings.broken:
             for mistake in broken.mistakes:

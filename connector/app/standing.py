@@ -65,6 +65,7 @@ def snapshot_of(standing: Standing, served: Served, now: datetime) -> Snapshot:
         bookings=standing.bookings,
         verified=standing.verified,
         verified_oldest=standing.verified_oldest,
+        channels=standing.channels,
     )
 
 

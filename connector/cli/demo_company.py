@@ -54,6 +54,7 @@ def world() -> dict[str, Any]:
                 {"email": seller.email, "time_zone": seller.time_zone} for seller in SELLERS
             ],
             "authorized_users": [seller.email for seller in SELLERS if not seller.delegated],
+            "push": {"allow_http": True},
         },
         "salesloft": {
             "teams": [

@@ -14,6 +14,7 @@ from connector.settings.files import load_settings
 from connector.settings.model import Settings
 from connector.store import CalendarState, State, nodes, open_reader
 from connector.store.bookings import counts_of, failed_bookings
+from connector.store.channels import standing_of
 from connector.store.connection import Connection as StateConnection
 from connector.store.verifications import Verified
 from connector.store.verifications import last as last_verified
@@ -55,6 +56,9 @@ class UserStatus:
     bookings: dict[str, object] | None = None
     """Meetings booked in Salesloft: how many are `booked`, `open`, `cancelled`, and `failed` in the last 7 days; the
     last failure's `meeting`, `failed_at` and `message`. None: no calendar yet."""
+    push: dict[str, object] | None = None
+    """Google's notifications: `state` is `healthy`, `quiet`, `unproved`, `waiting`, or why there is no channel;
+    `since`, `until` (the channel's end), `last_notification` and `message`. None: `[google.push]` has no address."""
 
 
 async def run(config: Path, *, as_json: bool) -> int:
@@ -92,14 +96,21 @@ async def _statuses(settings: Settings, state: State) -> list[UserStatus]:
     rows = {row.user_guid: row for row in await state.calendars()}
     now = datetime.now(UTC)
     found = [
-        await _status(user.name, rows.get(user.salesloft.user_guid), state, now)
+        await _status(
+            user.name,
+            rows.get(user.salesloft.user_guid),
+            state,
+            now,
+            pushed=user.google.push.address is not None,
+        )
         for user in settings.users
     ]
     if settings.template is not None:  # users need no file: the state knows them
         named = {user.salesloft.user_guid for user in settings.users}
         broken_names = {broken.name for broken in settings.broken}
+        pushed = settings.template.prototype.google.push.address is not None
         found += [
-            await _status(row.name, row, state, now)
+            await _status(row.name, row, state, now, pushed=pushed)
             for guid, row in rows.items()
             if guid not in named and row.settings_id and row.name not in broken_names
         ]
@@ -111,7 +122,9 @@ async def _statuses(settings: Settings, state: State) -> list[UserStatus]:
     return found
 
 
-async def _status(name: str, row: CalendarState | None, state: State, now: datetime) -> UserStatus:
+async def _status(
+    name: str, row: CalendarState | None, state: State, now: datetime, *, pushed: bool = False
+) -> UserStatus:
     if row is None:
         return UserStatus(name, "never read", None, None, None, 0, 0, None, 0, 0, 0, None)
     backlog = await state.backlog([row.id])
@@ -140,7 +153,19 @@ async def _status(name: str, row: CalendarState | None, state: State, now: datet
         resync=_resync(row),
         verified=_verified(await state.run(lambda c: last_verified(c, row.id))),
         bookings=await state.run(lambda c: _bookings(c, row.id, now)),
+        push=await state.run(lambda c: _push(c, row.id, now)) if pushed and row.is_served else None,
     )
+
+
+def _push(connection: StateConnection, calendar: int, now: datetime) -> dict[str, object]:
+    found = standing_of(connection, calendar, now)
+    return {
+        "state": found.state,
+        "since": _iso(found.since),
+        "until": _iso(found.expires),
+        "last_notification": _iso(found.notified),
+        "message": found.message,
+    }
 
 
 def _bookings(connection: StateConnection, calendar: int, now: datetime) -> dict[str, object]:
@@ -215,6 +240,13 @@ def _print(user: UserStatus) -> None:
             f"{told[name]} {name}" for name in ("leaks", "out_of_step", "waiting") if told[name]
         ]
         print(f"  verified {told['at']}: {', '.join(counts)}")  # noqa: T201  # the command's answer
+    if user.push is not None:
+        told = user.push
+        since = f" since {told['since']}" if told["since"] else ""
+        last = told["last_notification"] or "none yet"
+        line = f"  push: {told['state']}{since}, last notification {last}"
+        line += f": {told['message']}" if told["message"] else ""
+        print(line)  # noqa: T201  # the command's answer
     if user.resync is not None:
         done = f"done at {user.resync['done_at']}" if user.resync["done_at"] else "not done yet"
         print(f"  resync {user.resync['id']}: {done}")  # noqa: T201  # the command's answer

@@ -52,6 +52,8 @@ class Calendar:
     team: str
     interval: float
     idle_interval: float | None = None
+    relaxed: float | None = None
+    """A slower pace still, while push notifications tell of changes; failures are always probed at the usual one."""
     pace: Pace = field(default_factory=Pace)
     parked_at: float | None = None
     reading_since: float | None = None
@@ -104,6 +106,8 @@ class LocalEngine:
         self._stopping = asyncio.Event()
         self._tick_seconds = 0.0
         self._scheduler: AsyncIOScheduler | None = None
+        self.heard: Callable[[Calendar, Report, float], None] = lambda *_: None
+        """Hears how each reading went, and when it began (monotonic)."""
         self.rounds = Rounds(monotonic)
         """What is done for a team, or for the process, again and again beside the readings."""
 
@@ -275,6 +279,8 @@ class LocalEngine:
         finally:
             calendar.reading_since = calendar.reading = None
         self._polls += 1
+        if report is not None:
+            self.heard(calendar, report, began)
         delivery = self._deliveries.get(calendar.team)
         if report is not None and report.changed and delivery is not None:
             delivery.wake()
@@ -294,6 +300,8 @@ class LocalEngine:
             changed=report is not None and report.touched,
             failed=report is None or report.failed,
         )
+        if report is not None and not report.failed:
+            interval = max(interval, calendar.relaxed or 0.0)
         pause = interval * random.uniform(1 - JITTER, 1)  # noqa: S311
         if report is None or not report.failed:
             calendar.parked_at = None

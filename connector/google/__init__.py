@@ -6,7 +6,8 @@ of a request's way: `requests` (builds it, never sends), `fields` (how much of t
 and `token_errors` (what a refusal means, as tables), `wire` (the answer's JSON) and `convert` (JSON to the domain's
 values; one bad item never spoils a page).
 
-`bookings.py` has the only writes: meetings booked in Salesloft.
+`bookings.py` has the only writes: meetings booked in Salesloft. `channels.py` makes and stops push channels, and reads
+the headers of a notification.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from connector.google.auth import READ_SCOPE, WRITE_SCOPE, TokenSource
 from connector.google.bookings import GoogleBookings
 from connector.google.calendar import GoogleCalendar
+from connector.google.channels import GoogleChannels, Watched, read_notification
 from connector.google.limiter import Priority, RequestLimiter
 from connector.google.probe import CalendarSeen, probe_calendar
 from connector.google.refresh import RefreshPool
@@ -29,13 +31,16 @@ __all__ = [
     "CalendarSeen",
     "GoogleBookings",
     "GoogleCalendar",
+    "GoogleChannels",
     "GoogleTransport",
     "Priority",
     "RefreshPool",
     "RequestLimiter",
     "RetryPolicy",
     "TokenSource",
+    "Watched",
     "make_session",
     "probe_calendar",
     "quota_user",
+    "read_notification",
 ]

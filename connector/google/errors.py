@@ -43,6 +43,8 @@ class Call(Enum):
     INSERT = "booking of a meeting"
     PATCH = "move of a meeting"
     DELETE = "cancellation of a meeting"
+    WATCH = "push channel"
+    STOP_CHANNEL = "end of a push channel"
 
 
 OF_ONE_EVENT = frozenset({Call.OCCURRENCES, Call.EVENT, Call.PATCH, Call.DELETE})
@@ -92,6 +94,13 @@ MEANINGS: dict[tuple[int, str], Meaning] = {
     # Writes: the role on the calendar allows none; that id was taken, `bookings.py` reads it back.
     (403, "requiredAccessLevel"): Action.REFUSED,
     (409, "duplicate"): Action.REFUSED,
+    # Push channels: `channels.py` names the reasons. A 401 among them, which no fresh token cures.
+    (400, "push.webhookUrlUnauthorized"): Action.REFUSED,
+    (401, "push.webhookUrlUnauthorized"): Action.REFUSED,
+    (403, "push.webhookUrlUnauthorized"): Action.REFUSED,
+    (400, "push.webhookUrlNotHttps"): Action.REFUSED,
+    (400, "channelIdNotUnique"): Action.REFUSED,
+    (400, "pushNotSupportedForRequestedResource"): Action.REFUSED,
     (410, "fullSyncRequired"): Action.RESYNC,
     (410, "updatedMinTooLongAgo"): Action.RESYNC,
     (410, "deleted"): Action.NOT_FOUND,  # the resource, not the token
@@ -251,7 +260,9 @@ def _gone(refusal: Refusal, call: Call, where: str) -> ConnectorError:
 
 
 def _not_found(refusal: Refusal, call: Call, where: str) -> ConnectorError:
-    if call not in OF_ONE_EVENT:
+    if call is Call.STOP_CHANNEL and refusal.readable:
+        return NotFound(f"{where}; Google does not know that channel, or it is another client's")
+    if call not in OF_ONE_EVENT and call is not Call.STOP_CHANNEL:
         return parked(ParkReason.CALENDAR_GONE, where)
     if not refusal.readable:
         # Not the API's own words (a proxy's page, a cut body): too little to call a meeting gone.

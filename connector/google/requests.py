@@ -86,7 +86,7 @@ class CalendarRequests:
     """
 
     def __init__(self, api_url: str, calendar_id: str, *, quota_user: str | None = None) -> None:
-        self._events = _events_resource(api_url.rstrip("/"))
+        self._events, self._channels = _resources(api_url.rstrip("/"))
         self._constant: dict[str, Any] = {"calendarId": calendar_id}
         if quota_user is not None:
             self._constant["quotaUser"] = quota_user
@@ -197,6 +197,15 @@ class CalendarRequests:
             Call.DELETE,
         )
 
+    def watch_events(self, body: dict[str, Any]) -> ApiRequest:
+        """A channel that tells of each change of the calendar; `body` is Google's `Channel`."""
+        return _frozen(self._events.watch(body=body, **self._constant), Call.WATCH)
+
+    def stop_channel(self, body: dict[str, Any]) -> ApiRequest:
+        """The end of a channel, named by `id` and `resourceId`. Google answers 204 without a body."""
+        quota = {name: self._constant[name] for name in ("quotaUser",) if name in self._constant}
+        return _frozen(self._channels.stop(body=body, **quota), Call.STOP_CHANNEL)
+
     def _list(self, call: Call, page_token: str | None, **parameters: Any) -> ApiRequest:
         return _frozen(self._events.list(**self._paged(page_token, **parameters)), call)
 
@@ -220,8 +229,8 @@ def rfc3339(moment: datetime) -> str:
 
 
 @lru_cache(maxsize=16)
-def _events_resource(api_url: str) -> Any:
-    """The `events` resource of one API root, kept: building it anew costs milliseconds each time."""
+def _resources(api_url: str) -> tuple[Any, Any]:
+    """`events` and `channels` of one API root, kept: building them anew costs milliseconds each time."""
     service = build(
         "calendar",
         "v3",
@@ -231,7 +240,7 @@ def _events_resource(api_url: str) -> Any:
         # Replaces the root and the service path together.
         client_options={"api_endpoint": f"{api_url}/calendar/v3/"},
     )
-    return service.events()
+    return service.events(), service.channels()
 
 
 def _with_query(url: URL, query: str) -> URL:

@@ -20,7 +20,7 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from connector.observe.observer import DeliveryOutcome, Observer, PollResult
+from connector.observe.observer import NOTIFIED, DeliveryOutcome, Observer, PollResult
 from connector.observe.snapshot import LANES, Snapshot, TeamStanding, UserState, team_label
 
 PREFIX = "gcal_salesloft_"
@@ -41,6 +41,7 @@ class Metrics(Observer):
         "_google_seconds",
         "_labels",
         "_monotonic",
+        "_notifications",
         "_polls",
         "_resets",
         "_results",
@@ -101,9 +102,16 @@ class Metrics(Observer):
             buckets=REQUEST_BUCKETS,
             registry=registry,
         )
+        notifications = Counter(
+            f"{PREFIX}notifications",
+            "Google's push notifications, by what they were worth",
+            ["worth"],
+            registry=registry,
+        )
         ProcessCollector(registry=registry)
         registry.register(_Build(version))
         # All from the start, so that a rate can be taken of the first one, too.
+        self._notifications = {worth: notifications.labels(worth) for worth in NOTIFIED}
         self._results = {result: self._polls.labels(result) for result in get_args(PollResult)}
 
     def polled(self, user: str, result: PollResult) -> None:
@@ -132,6 +140,9 @@ class Metrics(Observer):
         self._answered(
             self._salesloft, self._salesloft_seconds, "salesloft", route, status, seconds
         )
+
+    def notified(self, worth: str) -> None:
+        self._notifications[worth].inc()
 
     def _answered(
         self, counter: Counter, timer: Histogram, to: str, name: str, status: int, seconds: float
@@ -216,7 +227,7 @@ class Standings(Collector):
             "Mass cancellations that wait for a human",
             len(snapshot.differences),
         )
-        yield from _of_bookings_and_verifications(snapshot, now)
+        yield from _of_what_goes_on_beside(snapshot, now)
         if self._names:
             yield from _of_users(snapshot)
 
@@ -263,13 +274,17 @@ _TEAM_GAUGES: tuple[tuple[str, str, Callable[[TeamStanding], float]], ...] = (
 )
 
 
-def _of_bookings_and_verifications(snapshot: Snapshot, now: datetime) -> Iterator[Metric]:
+def _of_what_goes_on_beside(snapshot: Snapshot, now: datetime) -> Iterator[Metric]:
     bookings = _family(
         "bookings", "Meetings booked in Salesloft that are remembered, by state", "state"
     )
     for state, count in snapshot.bookings.items():
         bookings.add_metric([state], count)
     yield bookings
+    channels = _family("channels", "Push channels at Google, by how they stand", "state")
+    for state, count in snapshot.channels.items():
+        channels.add_metric([state], count)
+    yield channels
     verified = _family(
         "verified_occurrences", "What the last verification of each user found", "result"
     )

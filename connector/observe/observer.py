@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from connector.domain.push import Verdict
+
 PollResult = Literal["quiet", "changed", "full", "later", "parked", "refused", "failed"]
 """`later`: a passing failure; `parked`: this user cannot be read; `failed`: a mistake of ours."""
+NOTIFIED: tuple[str, ...] = (*Verdict, "malformed", "turned_away")
+"""What a push notification was worth; `turned_away`: too many waited to be judged."""
 DeliveryOutcome = Literal["accepted", "refused", "put_off", "ignored"]
 
 
@@ -34,6 +38,9 @@ class Observer:
 
     def salesloft_answered(self, route: str, status: int, seconds: float) -> None:
         """One request, sent and answered; 0 stands for no answer. `route` holds no ids."""
+
+    def notified(self, worth: str) -> None:
+        """A push notification came, or what calls itself one: a word of `NOTIFIED`."""
 
 
 NOBODY = Observer()

@@ -103,6 +103,8 @@ class Snapshot:
     bookings: Mapping[str, int] = field(default_factory=dict)
     verified: Mapping[str, int] = field(default_factory=dict)
     verified_oldest: datetime | None = None
+    channels: Mapping[str, int] = field(default_factory=dict)
+    """Push channels, by how they stand."""
 
     @property
     def dead_letters(self) -> int:

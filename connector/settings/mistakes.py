@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from connector.domain.errors import ConfigurationMistake
 from connector.domain.model import EventType
-from connector.settings.tables import EXPECTED, TABLES
+from connector.settings.tables import EXPECTED, TABLES, PushTable
 from connector.settings.values import MISTAKE, shown_text
 
 Location = tuple[str | int, ...]
@@ -61,7 +61,8 @@ def _refused(detail: ErrorDetails, file: Path) -> ConfigurationMistake:
     if detail["type"] in _TABLE_ERRORS:
         expected = "a table"
     else:
-        expected = told.get("expected") or EXPECTED[dotted(detail["loc"][:2])]
+        depth = 3 if detail["loc"][:2] == ("google", "push") else 2
+        expected = told.get("expected") or EXPECTED[dotted(detail["loc"][:depth])]
     return ConfigurationMistake(file, key, found, expected)
 
 
@@ -101,7 +102,7 @@ def _nearest(location: list[str]) -> str:
     if close:
         best = next(one for one in known if one.lower() == close[0])
         return f"perhaps {'.'.join([*table, best])}"
-    elsewhere = [one for one in EXPECTED if one.split(".")[1] == key]
+    elsewhere = [one for one in EXPECTED if one.rpartition(".")[2] == key]
     if elsewhere:
         return f"perhaps {' or '.join(elsewhere)}"
     of = f"the keys of [{'.'.join(table)}]" if table else "the tables"
@@ -113,6 +114,8 @@ def _known_keys(table: list[str]) -> list[str]:
         return list(TABLES)
     if table == ["policy", "event_types"]:
         return [one.value for one in EventType]
+    if table == ["google", "push"]:
+        return list(PushTable.model_fields)
     return list(TABLES[table[0]].model_fields)
 
 

@@ -81,6 +81,17 @@ class GoogleCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class PushSettings:
+    """The `[google.push]` table, but for its `listen`, which is the process's."""
+
+    enabled: bool = True
+    address: str | None = None
+    """Where Google sends notifications; None (also where push is not enabled): no channels, polls only."""
+    poll_interval: timedelta | None = None
+    """A slower poll while a calendar's channel proves healthy; unset: always `[sync] poll_interval`."""
+
+
+@dataclass(frozen=True, slots=True)
 class GoogleSettings:
     credentials: GoogleCredentials
     calendar_id: str = "primary"
@@ -88,6 +99,7 @@ class GoogleSettings:
     api_url: str = "https://www.googleapis.com"
     requests_per_minute: int = 5000
     lost_after: timedelta = timedelta(seconds=60)
+    push: PushSettings = PushSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +187,8 @@ class ProcessSettings:
     """What /metrics and the status page ask for; always set where `listen` is no loopback address."""
     user_labels: bool = False
     """Users' names as labels of metrics."""
+    push_listen: str = "127.0.0.1:9465"
+    """`host:port` that takes Google's notifications in; opened only where somebody has an address for them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ def process_settings(layer: Layer | None, env: Mapping[str, str]) -> ProcessSett
         given["token"] = _token(layer, env)[0]
         engine = written(layer.tables.engine)
         given |= {"engine" if key == "kind" else key: value for key, value in engine.items()}
+        push = layer.tables.google.push
+        if push is not None and push.listen is not None:
+            given["push_listen"] = push.listen
         url = layer.tables.state.url
         if url is not None:
             url = _absolute(url, layer.file.absolute().parent)
@@ -126,7 +129,21 @@ def _token(
 
 
 def misplaced(layer: Layer) -> tuple[ConfigurationMistake, ...]:
-    """The process's tables in a user's file that is one of several: whose should count?"""
+    """What is the process's, in a user's file that is one of several: whose should count?"""
+    push = layer.tables.google.push
+    listens = push is not None and "listen" in push.model_fields_set
+    of_push = (
+        ConfigurationMistake(
+            layer.file,
+            "google.push.listen",
+            "a setting of the process in a user's file",
+            "listen below [google.push] in connector.toml, beside the folder users",
+        ),
+    )
+    return (*(of_push if listens else ()), *_misplaced_tables(layer))
+
+
+def _misplaced_tables(layer: Layer) -> tuple[ConfigurationMistake, ...]:
     return tuple(
         ConfigurationMistake(
             layer.file,

@@ -37,6 +37,19 @@ class Table(BaseModel):
 TableT = TypeVar("TableT", bound=Table)
 
 
+class PushTable(Table):
+    enabled: bool | None = Field(default=None, description="true or false")
+    address: Annotated[str, AfterValidator(values.push_address)] | None = Field(
+        default=None, description=values.PUSH_ADDRESS_EXPECTED
+    )
+    listen: Annotated[str, AfterValidator(values.listen)] | None = Field(
+        default=None, description='an address and a port such as "127.0.0.1:9465" or "[::1]:9465"'
+    )
+    poll_interval: Annotated[timedelta, _duration(_SECOND, 24 * _HOUR)] | None = Field(
+        default=None, description=_UP_TO_A_DAY
+    )
+
+
 class GoogleTable(Table):
     calendar_id: Annotated[str, AfterValidator(values.calendar_id)] | None = Field(
         default=None,
@@ -56,6 +69,7 @@ class GoogleTable(Table):
     lost_after: Annotated[timedelta, _duration(_SECOND, 168 * _HOUR)] | None = Field(
         default=None, description='a duration from "1s" to "168h", such as "60s"'
     )
+    push: PushTable | None = Field(default=None, description="a table")
 
 
 class SalesloftTable(Table):
@@ -213,6 +227,9 @@ EXPECTED: dict[str, str] = {
     f"{name}.{key}": str(field.description)
     for name, table in TABLES.items()
     for key, field in table.model_fields.items()
+}
+EXPECTED |= {
+    f"google.push.{key}": str(field.description) for key, field in PushTable.model_fields.items()
 }
 """Every key, dotted, with what may stand there."""
 

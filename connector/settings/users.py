@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from connector.domain.errors import ConfigurationMistake
 from connector.domain.model import UserGuid, UserName
@@ -18,6 +19,7 @@ from connector.settings.model import (
     BookingSettings,
     GoogleCredentials,
     GoogleSettings,
+    PushSettings,
     RosterSettings,
     SalesloftSettings,
     Secret,
@@ -68,6 +70,7 @@ class _Joining:
         guid = self._guid()
         domains = self._internal_domains()
         sync = self._sync()
+        self._check_push(sync)
         mistakes = (*self.own.layer.mistakes, *self.own.sources.mistakes, *self.mistakes)
         name, settings = UserName(file.stem), None
         # Without a mistake of its own, a user may still lack what a mistake in the defaults took away.
@@ -86,8 +89,14 @@ class _Joining:
         return UserDraft(name, file, guid, settings, mistakes)
 
     def _google(self, credentials: GoogleCredentials) -> GoogleSettings:
-        rest = written(self.tables.google, without=(*CREDENTIALS_KEYS, "subject"))
-        return GoogleSettings(credentials=credentials, subject=self._subject(credentials), **rest)
+        rest = written(self.tables.google, without=(*CREDENTIALS_KEYS, "subject", "push"))
+        return GoogleSettings(
+            credentials=credentials, subject=self._subject(credentials), push=self._push(), **rest
+        )
+
+    def _push(self) -> PushSettings:
+        push = replace(PushSettings(), **_written_push(self.tables, without=("listen",)))
+        return push if push.enabled else replace(push, address=None)
 
     def _salesloft(self, guid: UserGuid, api_key: Secret) -> SalesloftSettings:
         rest = written(self.tables.salesloft, without=(*API_KEY_KEYS, "user_guid"))
@@ -170,6 +179,23 @@ class _Joining:
             )
         return sync
 
+    def _check_push(self, sync: SyncSettings) -> None:
+        interval = _written_push(self.tables).get("poll_interval")
+        if interval is not None and interval < sync.poll_interval:
+            own = self.own.layer
+            here = (
+                "poll_interval" in own.tables.sync.model_fields_set
+                or "poll_interval" in _written_push(own.tables)
+            )
+            self.mistakes.append(
+                ConfigurationMistake(
+                    own.file if here else self.defaults.layer.file,
+                    "google.push.poll_interval",
+                    "less than sync.poll_interval",
+                    "at least as much: calendars that Google tells of are polled less often",
+                )
+            )
+
     def _missing(self, key: str, expected: str) -> None:
         if not self._is_mistaken(key):
             self.mistakes.append(
@@ -189,14 +215,24 @@ def origins_of(layer: Layer) -> dict[str, Path]:
         for key in getattr(tables, name).model_fields_set
     }
     types = tables.policy.event_types or {}
+    found |= {f"google.push.{key}": layer.file for key in _written_push(tables)}
     return found | {f"policy.event_types.{kind.value}": layer.file for kind in types}
+
+
+def _written_push(tables: Tables, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    push = tables.google.push
+    return {} if push is None else written(push, without=without)
 
 
 def _overlaid_tables(defaults: Tables, own: Tables) -> Tables:
     policy = overlaid(defaults.policy, own.policy)
     types = (defaults.policy.event_types or {}) | (own.policy.event_types or {})
+    google = overlaid(defaults.google, own.google)
+    if defaults.google.push is not None and own.google.push is not None:
+        push = overlaid(defaults.google.push, own.google.push)
+        google = google.model_copy(update={"push": push})
     return Tables(
-        google=overlaid(defaults.google, own.google),
+        google=google,
         salesloft=overlaid(defaults.salesloft, own.salesloft),
         policy=policy.model_copy(update={"event_types": types}),
         sync=overlaid(defaults.sync, own.sync),

@@ -18,6 +18,11 @@ from pydantic_core import PydanticCustomError
 
 MISTAKE = "mistake"
 URL_EXPECTED = "an https:// URL, or http:// on loopback only (127.0.0.0/8, [::1], localhost)"
+PUSH_ADDRESS_EXPECTED = (
+    "an https:// URL that Google reaches, such as https://calendar.example.com/google/notifications"
+    " (http:// on loopback only)"
+)
+PUSH_PATH = "/google/notifications"
 
 _DURATION = re.compile(r"([0-9]{1,9})(s|m|h)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours"}
@@ -109,6 +114,13 @@ def endpoint(value: str) -> str:
     """The root of an API: https, or http on loopback; without user, query, fragment or trailing slash."""
     parts = checked_url(value)
     return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def push_address(value: str) -> str:
+    """Where Google sends notifications: https, or http on loopback. Without a path, the receiver's usual one."""
+    parts = checked_url(value)
+    path = PUSH_PATH if parts.path in ("", "/") else parts.path
+    return f"{parts.scheme}://{parts.netloc}{path}"
 
 
 def checked_url(value: str) -> SplitResult:

@@ -5,7 +5,7 @@
 (every key is optional):
 
     {"google": {"calendars": [{"email": "pam@example.com", "time_zone": "America/New_York"}],
-                "authorized_users": ["pam@example.com"]},
+                "authorized_users": ["pam@example.com"], "push": {"allow_http": true, "loss": 0.1}},
      "salesloft": {"teams": [{"key": "…", "limit_per_minute": 600, "manage_team": true,
                               "users": [{"email": "pam@example.com", "guid": "…", "calendar_type": "external"}]}],
                    "switches": {"bulk_seconds_per_record": 0.01}, "costs": {"events.list": 2}}}
@@ -125,6 +125,7 @@ def _simulate_google(described: dict[str, Any], seed: int) -> Simulator:
     for calendar in described.get("calendars", []):
         email = calendar["email"]
         world.add_calendar(email, **{name: calendar[name] for name in calendar if name != "email"})
+    world.push.adjust(**described.get("push", {}))
     credentials: dict[str, Any] = {"google.json": world.add_service_account()}
     for email in described.get("authorized_users", []):
         credentials[f"google-{email}.json"] = world.add_authorized_user(email)

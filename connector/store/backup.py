@@ -298,6 +298,8 @@ def distrust(connection: sqlite3.Connection) -> tuple[int, int]:
     # What was refused is sent, and refused, once more; what a human discarded stays discarded.
     letters = connection.execute("DELETE FROM dead_letters WHERE NOT discarded").rowcount
     connection.execute("UPDATE calendars SET sync_token = NULL, compared = FALSE")
+    # Channels were stopped and made since: each is stopped, as far as Google still has it, and made anew.
+    connection.execute("UPDATE channels SET stopping_ms = coalesce(stopping_ms, created_ms)")
     return dropped, letters
 
 

@@ -302,7 +302,9 @@ channels = Table(
     metadata,
     Column("id", Text, primary_key=True),  # ours, unique for ever
     Column("calendar_id", Integer, ForeignKey("calendars.id"), nullable=False),
+    Column("made_for", Text, nullable=False),  # one-way: address, calendar and client
     Column("resource_id", Text),  # Google's, once it answered
+    Column("early_resource", Text),  # by a message ahead of the answer: not adopted
     Column(
         "token_digest", Text, nullable=False
     ),  # of the secret; the secret itself is kept nowhere
@@ -312,7 +314,9 @@ channels = Table(
         "message_number", BigInteger, nullable=False, server_default=text("0")
     ),  # the highest seen
     Column("notified_ms", BigInteger),
+    Column("quiet_ms", BigInteger),  # a reading found a change that it had not told of
     Column("stopping_ms", BigInteger),  # to be stopped at Google: replaced, or its user left
     Index("channels_by_calendar", "calendar_id"),
+    Index("channels_by_notification", "notified_ms"),
     sqlite_with_rowid=False,
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.domain.mapping import from_millis, to_millis
-from connector.store import calendars
+from connector.store import calendars, channels
 from connector.store.calendars import CalendarState
 from connector.store.connection import Connection
 from connector.store.held import Held, held_differences
@@ -44,6 +44,7 @@ class Standing:
     bookings: dict[str, int]
     verified: dict[str, int]
     verified_oldest: datetime | None
+    channels: dict[str, int] = field(default_factory=dict)
 
 
 _WAITING = """
@@ -98,6 +99,7 @@ def standing(connection: Connection, now: datetime) -> Standing:
         bookings=dict(connection.execute(_BOOKINGS).fetchall()),
         verified=verified,
         verified_oldest=from_millis(verified_ms) if verified_ms is not None else None,
+        channels=channels.counts(connection, now),
     )
 
 

@@ -71,7 +71,7 @@ class Report:
     ours: bool = False
     """The error is a mistake of ours."""
     touched: bool = False
-    """Somebody edited something since the last reading, whatever came of it; unknown of a full reading."""
+    """Google's listing of changes named something, whatever came of it; unknown of a full reading."""
 
     @property
     def failed(self) -> bool:
@@ -221,8 +221,7 @@ class CalendarCycle:
         if reading.quiet and not _tells_more(seller, calendar):
             self._note_quiet(calendar, feed)
             return Report(calendar.id)
-        report = await self._commit(seller, calendar, reading, ())
-        return replace(report, touched=bool(feed.items or feed.malformed))
+        return await self._commit(seller, calendar, reading, ())
 
     async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
         """The incremental listing, or None where only a full one will do."""
@@ -323,7 +322,8 @@ class CalendarCycle:
             )
         )
         self._tell(seller, calendar, reading, committed)
-        return Report(calendar.id, full=reading.full, committed=committed)
+        touched = not reading.full and bool(listing.items or listing.malformed)
+        return Report(calendar.id, full=reading.full, committed=committed, touched=touched)
 
     def _tell(
         self, seller: Seller, calendar: CalendarState, reading: Reading, committed: Committed

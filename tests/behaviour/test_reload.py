@@ -31,11 +31,11 @@ class Serving(Requests):
 
     def __init__(self, office: Office, logs: Sequence[MutableMapping[str, Any]]) -> None:
         super().__init__(office)
-        self._logs = logs
+        self.logs = logs
 
     async def heard(self, event: str) -> None:
         """Wait until this was logged."""
-        await self.until(lambda: any(one["event"] == event for one in self._logs))
+        await self.until(lambda: any(one["event"] == event for one in self.logs))
 
 
 @asynccontextmanager

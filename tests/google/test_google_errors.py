@@ -174,6 +174,8 @@ def test_resync_only_where_there_is_a_token_to_drop() -> None:
         Call.INSERT: RetryLater,
         Call.PATCH: RetryLater,
         Call.DELETE: RetryLater,
+        Call.WATCH: RetryLater,
+        Call.STOP_CHANNEL: RetryLater,
     }
 
 

@@ -21,7 +21,10 @@ ALTERNATIVES = re.compile(
     r"^(credentials_credential|api_key_env|api_key_credential|token_credential) = .*\n",
     re.MULTILINE,
 )
-UNSET_BY_DEFAULT = re.compile(r"^(poll_interval_idle|listen|token_file) = .*\n", re.MULTILINE)
+UNSET_BY_DEFAULT = re.compile(
+    r'^(?:(?:poll_interval_idle|listen|token_file|address) = .*|poll_interval = "15m")\n',
+    re.MULTILINE,
+)
 KEYS = [*EXPECTED, *(f"policy.event_types.{one.value}" for one in EventType)]
 
 
@@ -81,6 +84,10 @@ def test_unset_keys_of_the_example_can_be_set(examples: Folder) -> None:
     settings = examples.load()
     assert settings.process.token is not None
     assert settings.process.listen == "127.0.0.1:9464"
+    assert settings.process.push_listen == "127.0.0.1:9465"
+    assert {user.google.push.address for user in settings.users} == {
+        "https://calendar.example.com/google/notifications"
+    }
     assert {user.sync.poll_interval_idle is None for user in settings.users} == {False}
 
 
@@ -96,6 +103,8 @@ def test_every_key_is_in_an_example(key: str) -> None:
     table = ".".join(tables)
     if key == "policy.event_types":
         table, name = key, "default"
+    if key == "google.push":
+        table, name = key, "address"
     for example in (ROOT / "config").rglob("*.toml"):
         data = tomllib.loads(COMMENTED_KEY.sub("", example.read_text()))
         for part in table.split("."):

@@ -8,6 +8,7 @@ from tests.store.world import OpenState, an_empty_state, on_database
 
 CONTRACT = {
     "test_bulk_items",
+    "test_channel_rows",
     "test_journal",
     "test_leaving_and_erasing",
     "test_leaving_anywhere",

@@ -14,7 +14,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from connector.simulator.faults import FAULT_FIRED, fault_middleware
 
-from . import reading, writing
+from . import reading, watching, writing
 from .call import (
     CALENDAR,
     READ_CALENDAR_LIST,
@@ -46,6 +46,14 @@ _MINIMUM_GZIP = 150
 _METHODS: tuple[tuple[str, str, str, frozenset[str], Method], ...] = (
     ("GET", _EVENTS, "events.list", READ_EVENTS, reading.list_events),
     ("POST", _EVENTS, "events.insert", WRITE_EVENTS, writing.insert_event),
+    ("POST", _EVENTS + "/watch", "events.watch", READ_EVENTS, watching.watch_events),
+    (
+        "POST",
+        "/calendar/v3/channels/stop",
+        "channels.stop",
+        READ_EVENTS | READ_CALENDAR_LIST,
+        watching.stop_channel,
+    ),
     ("GET", _EVENTS + "/{event}", "events.get", READ_EVENTS, reading.get_event),
     ("PATCH", _EVENTS + "/{event}", "events.patch", WRITE_EVENTS, writing.patch_event),
     ("PUT", _EVENTS + "/{event}", "events.update", WRITE_EVENTS, writing.update_event),
@@ -102,6 +110,7 @@ def make_google_app(world: GoogleWorld) -> web.Application:
     names[id(app.router.add_post("/token", partial(_token, world)))] = "token"
     add_control_routes(app, world)
     app.on_response_prepare.append(partial(_date, world))
+    app.on_shutdown.append(partial(_silence, world))
     return app
 
 
@@ -202,6 +211,10 @@ def _head_bytes(request: web.Request) -> int:
     """The request without its body, as HTTP/1.1 writes it."""
     first = len(f"{request.method} {request.raw_path} HTTP/1.1\r\n")
     return first + sum(len(n) + len(v) + 4 for n, v in request.raw_headers) + 2
+
+
+async def _silence(world: GoogleWorld, _: web.Application) -> None:
+    await world.push.close()
 
 
 async def _date(world: GoogleWorld, request: web.Request, response: web.StreamResponse) -> None:

@@ -46,6 +46,7 @@ class Calendar(SplitActions):
     def delete(self) -> None:
         """The calendar is gone: every request for it answers 404."""
         self.dead = True
+        self.changed(self.id, "not_exists")
         self.role_stamps = dict.fromkeys(self.roles, self._next_stamp())
 
     def expire_tokens(self) -> None:

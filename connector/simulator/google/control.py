@@ -7,6 +7,7 @@ objects. None of this is part of Google.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime
@@ -67,6 +68,8 @@ def add_control_routes(app: web.Application, world: GoogleWorld) -> None:
     app.router.add_post("/_sim/expire_tokens", _expire_tokens)
     app.router.add_post("/_sim/faults", _faults)
     app.router.add_get("/_sim/log", _log)
+    app.router.add_get("/_sim/push", _push)
+    app.router.add_post("/_sim/push", _adjust_push)
 
 
 def _complaint(error: Exception) -> web.HTTPBadRequest:
@@ -185,6 +188,33 @@ async def _faults(request: web.Request) -> web.Response:
         for fault in body.get("lists", ()):
             world.list_faults.add(fault["kind"], fault.get("email"), fault.get("times", 1))
     except (TypeError, ValueError, KeyError) as error:
+        raise _complaint(error) from error
+    return web.json_response({})
+
+
+async def _push(request: web.Request) -> web.Response:
+    """The channels that notify now, without their secrets, and how many messages went out and were lost."""
+    push = request.app[_WORLD].push
+    live = [
+        {
+            "id": channel.id,
+            "calendar": channel.calendar_id,
+            "address": channel.address,
+            "expires": channel.expires.isoformat(),
+            "sent": channel.sent,
+        }
+        for channel in push.live()
+    ]
+    statuses = Counter(str(one.status) for one in push.sent)
+    answer = {"channels": live, "sent": dict(statuses), "lost": len(push.dropped)}
+    return web.json_response(answer)
+
+
+async def _adjust_push(request: web.Request) -> web.Response:
+    """`{"loss": 0.2, "late": 0.1, "unauthorized": ["https://…"]…}`: see `Push`."""
+    try:
+        request.app[_WORLD].push.adjust(**await _json(request))
+    except (TypeError, ValueError) as error:
         raise _complaint(error) from error
     return web.json_response({})
 

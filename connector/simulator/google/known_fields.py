@@ -175,7 +175,26 @@ _LISTS = {
     "events.instances": (_EVENTS, _EVENT),
     "calendarList.list": (_LIST, _ENTRY),
 }
-_SINGLES = {"calendars.get": _CALENDAR, "calendarList.get": _ENTRY}
+_CHANNEL = frozenset(
+    {
+        "address",
+        "expiration",
+        "id",
+        "kind",
+        "params",
+        "payload",
+        "resourceId",
+        "resourceUri",
+        "token",
+        "type",
+    }
+)
+_SINGLES = {
+    "calendars.get": _CALENDAR,
+    "calendarList.get": _ENTRY,
+    "events.watch": _CHANNEL,
+    "channels.stop": frozenset[str](),
+}
 
 
 def check_selection(selection: Selection, route: str) -> None:

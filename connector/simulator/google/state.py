@@ -71,6 +71,8 @@ class CalendarState:
         self._exceptions: dict[str, set[str]] = {}
         self._series: dict[str, set[str]] = {}
         self._made: dict[str, tuple[Row, dict[datetime, Row]]] = {}
+        self.changed: Callable[..., None] = lambda *_: None
+        """Told of each change, with the calendar's id: push channels are."""
         self.last_stamp = tick()
 
     @property
@@ -227,6 +229,7 @@ class CalendarState:
         for row in rows.values():
             if row.is_series and row.live:
                 self._revive(row)
+        self.changed(self.id)
         return stamp
 
     def _put(self, row: Row) -> None:

@@ -13,6 +13,7 @@ from . import bodies
 from .accounts import ALL_SCOPES, Accounts
 from .calendar import Calendar
 from .list_faults import ListFaultKind, ListFaults
+from .push import Push
 from .quota import Quota
 from .state import Role
 from .times import micros
@@ -58,6 +59,7 @@ class GoogleWorld:
         self.quota = Quota()
         self.faults = FaultPlan(seed)
         self.list_faults = ListFaults()
+        self.push = Push(lambda: self.now(), Random(seed))
         self.log: list[LogEntry] = []
         self.invitations: list[Invitation] = []
         """Mails to guests, in the order of sending; changes by people (not through the API) send none here."""
@@ -95,6 +97,7 @@ class GoogleWorld:
             random=self.random,
             summary=summary,
         )
+        calendar.changed = self.push.changed
         self.accounts.people.add(person)
         self.calendars[calendar.id] = calendar
         return calendar

@@ -34,12 +34,15 @@ def upgrade() -> None:
         "channels",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("calendar_id", sa.Integer(), nullable=False),
+        sa.Column("made_for", sa.Text(), nullable=False),
         sa.Column("resource_id", sa.Text(), nullable=True),
+        sa.Column("early_resource", sa.Text(), nullable=True),
         sa.Column("token_digest", sa.Text(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("expires_ms", sa.BigInteger(), nullable=True),
         sa.Column("message_number", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("notified_ms", sa.BigInteger(), nullable=True),
+        sa.Column("quiet_ms", sa.BigInteger(), nullable=True),
         sa.Column("stopping_ms", sa.BigInteger(), nullable=True),
         sa.ForeignKeyConstraint(
             ["calendar_id"],
@@ -49,3 +52,4 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("channels_by_calendar", "channels", ["calendar_id"])
+    op.create_index("channels_by_notification", "channels", ["notified_ms"])
