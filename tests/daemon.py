@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -22,12 +22,13 @@ class Daemon:
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
 
-    async def start(self, *arguments: str) -> None:
+    async def start(self, *arguments: str, module: Sequence[str] = ("connector",)) -> None:
+        """`module` is what runs, with its own first arguments."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "connector",
+                *module,
                 "run",
                 "--config",
                 str(self._office.config),

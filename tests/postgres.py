@@ -16,6 +16,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -34,9 +35,18 @@ _numbers = count()
 class PostgresServer:
     """A server with its own folder and port. `stop` and `start` are for tests of its absence."""
 
-    def __init__(self, programs: Path) -> None:
+    def __init__(
+        self,
+        programs: Path,
+        *,
+        address: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        folder: Path | None = None,
+    ) -> None:
+        """`inside` is what a command is given to that runs another where the server is to be, such as a namespace."""
         self._programs = programs
-        self._folder = Path(tempfile.mkdtemp(prefix="gcal-postgres-"))
+        self._address, self._inside = address, inside
+        self._folder = folder or Path(tempfile.mkdtemp(prefix="gcal-postgres-"))
         self._account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         if self._account is not None:
             os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
@@ -46,6 +56,9 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         options = ["-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"]
         self._run("initdb", "-D", str(self._folder / "data"), *options)
+        if address != "127.0.0.1":
+            with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write("host all all samenet trust\n")
 
     @property
     def pid(self) -> int:
@@ -53,20 +66,22 @@ class PostgresServer:
         return self._process.pid
 
     def url(self, database: str = "postgres") -> str:
-        return f"postgresql://{USER}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}@{self._address}:{self.port}/{database}"
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = {"listen_addresses": "127.0.0.1", "port": self.port, "fsync": "off"}
+        settings: dict[str, object] = {"port": self.port, "fsync": "off"}
+        settings["listen_addresses"] = "127.0.0.1" if self._address == "127.0.0.1" else "*"
         settings["unix_socket_directories"] = ""
         self._process = subprocess.Popen(
             [
+                *self._inside,
                 *(str(self._programs / "postgres"), "-D", str(self._folder / "data")),
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            **self._as_nobody(),
+            **({} if self._inside else self._as_nobody()),
         )
         deadline = time.monotonic() + 60
         while True:
