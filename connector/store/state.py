@@ -145,18 +145,26 @@ class State:
         *,
         spare_bulk: bool = False,
         recent: Mapping[int, int] | None = None,
+        spent: tuple[str, Sequence[tuple[datetime, float]]] | None = None,
     ) -> list[outbox.Row]:
-        return await self._database.run(
-            lambda c: outbox.claim(
-                c,
+        """What is to be sent next, marked as in flight; `spent`, a team's points, are kept in the same transaction."""
+        holder = self.holder()
+
+        def write(connection: Connection) -> list[outbox.Row]:
+            claimed = outbox.claim(
+                connection,
                 calendars,
                 limit,
                 now,
                 spare_bulk=spare_bulk,
                 recent=recent,
-                holder=self.holder(),
+                holder=holder,
             )
-        )
+            if spent is not None and claimed:
+                _keep_spent(connection, *spent)
+            return claimed
+
+        return await self._database.run(write)
 
     async def waiting(
         self,
@@ -385,14 +393,7 @@ class State:
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
 
-        def write(connection: Connection) -> None:
-            connection.execute("DELETE FROM points WHERE team = ?", (team,))
-            connection.executemany(
-                "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
-                [(team, to_millis(at), cost) for at, cost in entries],
-            )
-
-        await self._database.run(write)
+        await self._database.run(lambda c: _keep_spent(c, team, entries))
 
     async def spent(
         self, team: str, since: datetime, served: Sequence[str] = ()
@@ -432,6 +433,16 @@ class State:
             purge_bookings(connection, calendar, before)
 
         await self._database.run(write)
+
+
+def _keep_spent(
+    connection: Connection, team: str, entries: Sequence[tuple[datetime, float]]
+) -> None:
+    connection.execute("DELETE FROM points WHERE team = ?", (team,))
+    connection.executemany(
+        "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
+        [(team, to_millis(at), cost) for at, cost in entries],
+    )
 
 
 RETENTION = timedelta(days=60)

@@ -242,7 +242,6 @@ class TeamDelivery:
             raise
         for lease in leases[len(claimed) :]:
             lease.refund()
-        await self._keep_spent()
         if not claimed:
             # Rows wait, but each for another one of its event that is still in flight.
             await _either(self._changed, stopping, 1.0)
@@ -257,16 +256,11 @@ class TeamDelivery:
             self.clock(),
             spare_bulk=self._spare_bulk,
             recent=Counter(self._turns),
+            # Together: whoever goes on after a death knows of every point that may have been spent.
+            spent=(self.team, self.client.spent()),
         )
         self._turns.extend(row.calendar for row in claimed)
         return claimed
-
-    async def _keep_spent(self) -> None:
-        """Points outlive a crash. If they cannot be kept now, what is claimed is sent all the same."""
-        try:
-            await self.state.spend(self.team, self.client.spent())
-        except RetryLater as later:
-            _log.error("state_busy", team=self.team, message=str(later))
 
     async def _send(self, row: Row, lease: Lease) -> None:
         dropped = frozenset(self._dropped)
