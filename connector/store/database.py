@@ -104,8 +104,11 @@ class Database:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
             self._dialect.begin(self._connection)
-            outcomes.extend((job, *self._run_one(job)) for job in jobs)
-            self._connection.execute("COMMIT")
+            if len(jobs) == 1:
+                outcomes.append((jobs[0], *self._run_alone(jobs[0])))
+            else:
+                outcomes.extend((job, *self._run_one(job)) for job in jobs)
+                self._connection.execute("COMMIT")
         except self._dialect.error as error:
             with contextlib.suppress(self._dialect.error):
                 self._connection.execute("ROLLBACK")
@@ -119,6 +122,18 @@ class Database:
             outcomes = [(job, None, error) for job in jobs]
         for job, result, failed in outcomes:
             job.settle(result, failed)
+
+    def _run_alone(self, job: _Job) -> tuple[Any, BaseException | None]:
+        """The only one of its group needs no savepoint: on a server, those are two more exchanges."""
+        try:
+            result = job.function(self._connection)
+        except Exception as error:  # handed to the caller that asked
+            if isinstance(error, self._dialect.error) and self._dialect.undoes_all(error):
+                raise
+            self._connection.execute("ROLLBACK")
+            return None, error
+        self._connection.execute("COMMIT")
+        return result, None
 
     def _run_one(self, job: _Job) -> tuple[Any, BaseException | None]:
         self._connection.execute("SAVEPOINT job")
