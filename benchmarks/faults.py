@@ -160,6 +160,7 @@ def elsewhere() -> Iterator[tuple[str, ...]]:
             _run(*inside, "ip", "link", "set", device, "up")
         yield (*inside, "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
     finally:
+        _run("ip", "link", "del", here)  # a namespace that is deleted lets go of its devices later
         _run("ip", "netns", "del", SPACE)
 
 
