@@ -73,7 +73,10 @@ async def ask_series(
     whole, unlisted = None, frozenset[EventId]()
     listings: list[Listing] = []
     if await _at_once(seller, calendar, state, touched, memory, window, new_days):
-        whole = await seller.reader.list_window(window.start - EDGE, window.end)
+        # A window that Google will not list must not stop what it lists otherwise.
+        with contextlib.suppress(RequestRefused, RetryLater):
+            whole = await seller.reader.list_window(window.start - EDGE, window.end)
+    if whole is not None:
         listings = [whole]
     elif touched.series:
         listings, unlisted = await list_each(

@@ -21,6 +21,7 @@ from connector.store import commit, open_database
 from connector.sync import delivery
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office
+from tests.scenarios.steps import set_page_size
 
 PROSPECT = {"email": "dwight@customer.example.org"}
 COLLEAGUE = {"email": "jim@example.com"}
@@ -75,6 +76,7 @@ async def read(parts: Parts) -> None:
 
 async def test_token_never_leads(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Token, occurrences and outbox commit together, after the last page only."""
+    set_page_size(monkeypatch, 250)
     pam = office.hire("pam")
     first = pam.create("First", soon(office), attendees=[PROSPECT])
     await office.once(full=True)

@@ -111,7 +111,7 @@ class CalendarMachine(RuleBasedStateMachine):
         base=some(BASES),
         zone=some(ZONES),
         other=some((None, None, *ZONES)),
-        page=some((250, 250, 2, 1)),
+        page=some((250, 20, 2, 1)),
         bulk=some((200, 200, 3)),
     )
     def begin(

@@ -27,6 +27,7 @@ from tests.scenarios.steps import (
     begin,
     cycle,
     occurrences,
+    set_page_size,
     settle,
     sql,
     weekly,
@@ -95,8 +96,11 @@ def refusal(status: int, domain: str, reason: str) -> dict[str, Any]:
     return {"error": {"errors": [error], "code": status, "message": "…"}}
 
 
-async def test_row_02_short_pages(office: Office, pam: Calendar) -> None:
+async def test_row_02_short_pages(
+    office: Office, pam: Calendar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Google cuts a page first and drops the cancelled rows from it afterwards."""
+    set_page_size(monkeypatch, 250)
     start = at("2026-10-22T06:00")
     events = [pam.create(f"Meeting {n}", start, minutes=5) for n in range(320)]
     for event in events[:300]:
@@ -129,8 +133,9 @@ async def test_row_09_a_crash_between_applying_and_the_token(
 
 
 async def test_row_10_a_full_listing_that_ends_in_500(
-    office: Office, pam: Calendar, at_once: None
+    office: Office, pam: Calendar, at_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    set_page_size(monkeypatch, 250)
     start = at("2026-10-22T06:00")
     for number in range(300):
         pam.create(f"Meeting {number}", start, minutes=5)

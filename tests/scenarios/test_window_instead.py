@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from connector.simulator.faults import Fault
 from connector.simulator.google import Calendar
 from connector.simulator.google import reading as simulated_reading
 from connector.sync import series_reading
@@ -120,6 +121,17 @@ async def test_a_large_calendar_is_not_listed_for_a_few_series(
     for one in series:
         pam.edit_all(one, summary="Renamed")
     await settle(office, sent=3 * WEEKLY, asked={"changes": 1, "instances": 3})
+
+
+async def test_a_window_that_google_will_not_list_stops_nothing(
+    office: Office, pam: Calendar
+) -> None:
+    first, second = weekly(pam), weekly(pam, start=at("2026-09-28T11:00"))
+    await begin(office)
+    pam.edit_all(first, summary="Renamed")
+    pam.edit_all(second, summary="Renamed too")
+    office.google.faults.add(Fault("events.list", status=400, skip=1))
+    await settle(office, sent=2 * WEEKLY, asked={**AT_ONCE, "instances": 2})
 
 
 async def test_a_new_day_is_taken_from_the_window_that_was_listed_anyway(
