@@ -1,6 +1,6 @@
 # Every command a developer needs; CI runs the same ones (.ci/run). ARGS goes to the program: make test ARGS="-k window -n0"
 .DEFAULT_GOAL := help
-.PHONY: help demo test storm soak bench lint format types imports check wheel deb man lock clean venv
+.PHONY: help demo test storm soak faults bench lint format types imports check wheel deb man lock clean venv
 PY := .venv/bin/python
 ARGS ?=
 
@@ -18,6 +18,9 @@ storm: venv ## the long tests: storms, soaks, a real systemd
 
 soak: venv ## the daemon for half an hour under constant edits: memory, leaks, differences
 	@$(PY) -m benchmarks.soak $(ARGS)
+
+faults: venv ## what several nodes do when something breaks (as root: all of it)
+	@$(PY) -m benchmarks.faults $(ARGS)
 
 bench: venv ## the main job in figures
 	@$(PY) -m benchmarks.main_job $(ARGS)
