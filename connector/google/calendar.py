@@ -6,8 +6,7 @@ listing would look like deletions. Empty pages are not the end, only a missing p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -134,9 +133,7 @@ class GoogleCalendar:
         timeouts = self._transport.timeouts
         found = _Found()
         try:
-            async with aclosing(self._pages(build, priority, about)) as pages:
-                async for answer in pages:
-                    found.add(answer)
+            await self._read_pages(found, build, priority, about)
         finally:
             if self._transport.timeouts > timeouts:
                 self._page.shrink()
@@ -149,9 +146,9 @@ class GoogleCalendar:
             )
         return found.listing(SyncToken(found.last_sync_token or "") if syncable else None)
 
-    async def _pages(
-        self, build: BuildPage, priority: Priority, about: str
-    ) -> AsyncGenerator[Answer[Page], None]:
+    async def _read_pages(
+        self, found: _Found, build: BuildPage, priority: Priority, about: str
+    ) -> None:
         size = self._page.size  # constant within a walk: page tokens are bound to the parameters
         token: str | None = None
         seen: set[str] = set()
@@ -159,7 +156,7 @@ class GoogleCalendar:
             answer = await self._transport.fetch(
                 build(size, token), priority, decode_page, about=about
             )
-            yield answer
+            found.add(answer)
             token = answer.value.next_page_token
             if token is None:
                 return
@@ -218,8 +215,9 @@ class _Found:
             self.by_id[item.id] = item
 
     def listing(self, next_token: SyncToken | None) -> Listing:
-        items = tuple(item for item in self.by_id.values() if not isinstance(item, Malformed))
-        malformed = tuple(item for item in self.by_id.values() if isinstance(item, Malformed))
+        found = self.by_id.values()
+        items = tuple([item for item in found if not isinstance(item, Malformed)])
+        malformed = [item for item in found if isinstance(item, Malformed)]
         return Listing(
             items=items,
             malformed=(*malformed, *self.nameless),

@@ -13,19 +13,30 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NoReturn, TypeVar
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from multidict import CIMultiDictProxy
 
 from connector.domain.errors import RetryLater
 from connector.google.auth import TokenSource
-from connector.google.errors import Action, Refusal, http_date, lasting_error, read_refusal
+from connector.google.errors import (
+    Action,
+    Call,
+    Refusal,
+    http_date,
+    lasting_error,
+    read_refusal,
+)
 from connector.google.limiter import Priority, RequestLimiter
+from connector.google.patience import Patience
 from connector.google.requests import ApiRequest
 from connector.google.retry import RetryPolicy
 from connector.google.wire import BrokenBody
 
 T = TypeVar("T")
+POLL_SECONDS = 30.0
+"""The most that a poll's request may take in all, unless the session allows less."""
 INLINE_BYTES = 600_000
 """A body up to this size (500 usual events) is decoded on the loop, a bigger one in a thread."""
 
@@ -159,22 +170,49 @@ class GoogleTransport:
     async def _send(
         self, request: ApiRequest, token: str
     ) -> tuple[int, CIMultiDictProxy[str], bytes]:
-        headers = {**dict(request.headers), "Authorization": f"Bearer {token}"}
         began, status = self._clock(), 0
         try:
-            async with self._session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-                status = response.status
-                return status, response.headers, body
+            if request.call is Call.CHANGES:
+                answer = await self._poll(request, token)
+            else:
+                answer = await self._exchange(request, token, self._session.timeout)
+            status = answer[0]
+            return answer
         finally:
             if self._on_answer is not None:
                 self._on_answer(request.call.name.lower(), status, self._clock() - began)
+
+    async def _poll(
+        self, request: ApiRequest, token: str
+    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+        """The request that is sent more often than all others together. Raises TimeoutError as the others do."""
+        task = asyncio.current_task()
+        assert task is not None
+        patience, untimed = _patience_of(self._session)
+        cancelling, is_cancelled = task.cancelling(), False
+        patience.begin(task)
+        try:
+            return await self._exchange(request, token, untimed)
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+        finally:
+            # As asyncio.timeout() does it: whoever else cancelled the task meanwhile must not be overheard.
+            if patience.end(task) and task.uncancel() <= cancelling and is_cancelled:
+                raise TimeoutError
+
+    async def _exchange(
+        self, request: ApiRequest, token: str, limits: aiohttp.ClientTimeout
+    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+        async with self._session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers={**dict(request.headers), "Authorization": f"Bearer {token}"},
+            allow_redirects=False,
+            timeout=limits,
+        ) as response:
+            return response.status, response.headers, await response.read()
 
     def _ask_for_all_fields(self) -> None:
         if self._partial and self._on_fields_refused is not None:
@@ -214,6 +252,8 @@ class GoogleTransport:
 class _Attempts:
     """The attempts at one request so far."""
 
+    __slots__ = ("_clock", "_deadline", "_failures", "_policy", "_request", "refreshed", "who")
+
     def __init__(
         self, policy: RetryPolicy, request: ApiRequest, who: str, clock: Callable[[], float]
     ) -> None:
@@ -252,3 +292,19 @@ async def _decoded(body: bytes, decode: Callable[[bytes], T]) -> T:
     if len(body) <= INLINE_BYTES:
         return decode(body)
     return await asyncio.to_thread(decode, body)
+
+
+def _patience_of(session: aiohttp.ClientSession) -> tuple[Patience, aiohttp.ClientTimeout]:
+    """What ends the polls of a session, and aiohttp's own time-outs beside it: to connect only."""
+    found = _patiences.get(session)
+    if found is None:
+        own = session.timeout
+        limits = [one for one in (own.total, own.sock_read, POLL_SECONDS) if one]
+        untimed = aiohttp.ClientTimeout(sock_connect=own.sock_connect)
+        found = _patiences[session] = (Patience(min(limits)), untimed)
+    return found
+
+
+_patiences: WeakKeyDictionary[aiohttp.ClientSession, tuple[Patience, aiohttp.ClientTimeout]] = (
+    WeakKeyDictionary()
+)
