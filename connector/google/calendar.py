@@ -40,6 +40,8 @@ class GoogleCalendar:
     what Google will not answer at all. Safe for several callers at once.
     """
 
+    __slots__ = ("_page", "_requests", "_transport")
+
     def __init__(
         self,
         requests: CalendarRequests,
@@ -173,6 +175,8 @@ class GoogleCalendar:
 
 class _PageSize:
     """Events a page: half after a walk with time-outs, a quarter more after one without, up to where it began."""
+
+    __slots__ = ("_largest", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size

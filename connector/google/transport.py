@@ -31,7 +31,7 @@ from connector.google.errors import (
 from connector.google.limiter import Priority, RequestLimiter
 from connector.google.patience import Patience
 from connector.google.requests import ApiRequest
-from connector.google.retry import RetryPolicy
+from connector.google.retry import USUAL, RetryPolicy
 from connector.google.wire import BrokenBody
 
 T = TypeVar("T")
@@ -82,6 +82,21 @@ class _Failure:
 class GoogleTransport:
     """Sends one user's requests. `who` names the user in messages, `rate_key` whom Google counts them for."""
 
+    __slots__ = (
+        "_clock",
+        "_limiter",
+        "_on_answer",
+        "_on_fields_refused",
+        "_partial",
+        "_policy",
+        "_rate_key",
+        "_session",
+        "_sleep",
+        "_tokens",
+        "timeouts",
+        "who",
+    )
+
     def __init__(
         self,
         session: aiohttp.ClientSession,
@@ -90,15 +105,15 @@ class GoogleTransport:
         *,
         who: str,
         rate_key: str | None = None,
-        policy: RetryPolicy | None = None,
+        policy: RetryPolicy = USUAL,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         on_answer: Callable[[str, int, float], None] | None = None,
-        on_fields_refused: Callable[[], None] | None = None,
+        on_fields_refused: Callable[[str], None] | None = None,
     ) -> None:
         """`on_answer` is told of each request: what it asked for, the status (0: no answer), the seconds it took.
 
-        `on_fields_refused` is told once if the server does not take `fields`: it is asked without them from then on.
+        `on_fields_refused` is told `who` once if the server does not take `fields`: it is asked without from then on.
         """
         self.who = who
         self.timeouts = 0
@@ -107,7 +122,7 @@ class GoogleTransport:
         self._tokens = tokens
         self._limiter = limiter
         self._rate_key = rate_key if rate_key is not None else who
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._sleep = sleep
         self._clock = clock
         self._on_answer = on_answer
@@ -216,7 +231,7 @@ class GoogleTransport:
 
     def _ask_for_all_fields(self) -> None:
         if self._partial and self._on_fields_refused is not None:
-            self._on_fields_refused()
+            self._on_fields_refused(self.who)
         self._partial = False
 
     def _judge(
