@@ -12,6 +12,7 @@ from connector.settings.model import UserSettings
 from connector.sync.bookings import Booker, RoundResult, TeamBookings
 
 STOP_SECONDS = 8.0
+_SHORT = google.RetryPolicy(attempts=2, cap_seconds=1.0, deadline_seconds=5.0)
 
 
 def booker_of(
@@ -44,7 +45,7 @@ def booker_of(
         who=user.name,
         rate_key=quota_user,
         # The next round tries again: a long wait here would hold up a stop, and the team's other meetings.
-        policy=google.RetryPolicy(attempts=2, cap_seconds=1.0, deadline_seconds=5.0),
+        policy=_SHORT,
     )
     requests = google.CalendarRequests(
         user.google.api_url, user.google.calendar_id, quota_user=quota_user

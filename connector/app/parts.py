@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -497,7 +497,7 @@ def seller_of(
         who=user.name,
         rate_key=quota_user,
         on_answer=None if observer is NOBODY else observer.google_answered,
-        on_fields_refused=partial(_tell_of_fields, user.name),
+        on_fields_refused=_tell_of_fields,
     )
     requests = google.CalendarRequests(
         user.google.api_url, user.google.calendar_id, quota_user=quota_user
@@ -509,7 +509,7 @@ def seller_of(
         past_days=user.sync.past_days,
         future_days=user.sync.future_days,
         reader=google.GoogleCalendar(requests, transport),
-        hold=Hold(user.sync.hold_share, user.sync.hold_minimum),
+        hold=_hold(user.sync.hold_share, user.sync.hold_minimum),
         lost_after=user.google.lost_after,
         consent=user.google.credentials.consent,
         project=user.google.credentials.project,
@@ -517,7 +517,12 @@ def seller_of(
     )
 
 
-def _tell_of_fields(user: UserName) -> None:
+@lru_cache(maxsize=16)  # the same for nearly all
+def _hold(share: float, minimum: int) -> Hold:
+    return Hold(share, minimum)
+
+
+def _tell_of_fields(user: str) -> None:
     _log.warning(
         "fields_refused",
         user=user,

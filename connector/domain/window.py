@@ -27,11 +27,35 @@ class Window:
 
 def window_at(now: datetime, zone: ZoneInfo, past_days: int, future_days: int) -> Window:
     """The window at the aware time `now` for a calendar in `zone`."""
-    today = now.astimezone(zone).date()
-    return Window(
-        midnight(today - timedelta(days=past_days), zone),
-        midnight(today + timedelta(days=future_days + 1), zone),
-    )
+    place = (zone, past_days, future_days)
+    lasting = _lasting.get(place)
+    if lasting is None or not lasting.start <= now < lasting.end:
+        today = now.astimezone(zone).date()
+        if len(_lasting) >= _MOST_PLACES:
+            _lasting.clear()
+        lasting = _lasting[place] = _Lasting(
+            midnight(today, zone),
+            midnight(today + timedelta(days=1), zone),
+            Window(
+                midnight(today - timedelta(days=past_days), zone),
+                midnight(today + timedelta(days=future_days + 1), zone),
+            ),
+        )
+    return lasting.window
+
+
+@dataclass(frozen=True, slots=True)
+class _Lasting:
+    """A window, and from when until when it is that one."""
+
+    start: datetime
+    end: datetime
+    window: Window
+
+
+_lasting: dict[tuple[ZoneInfo, int, int], _Lasting] = {}
+"""The windows of today: every poll asks for one, and all calendars of a zone for the same."""
+_MOST_PLACES = 1000
 
 
 def never_listed(window: Window, listed: Window | None) -> tuple[Window, ...]:

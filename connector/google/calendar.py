@@ -6,8 +6,7 @@ listing would look like deletions. Empty pages are not the end, only a missing p
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -40,6 +39,8 @@ class GoogleCalendar:
     Every method raises RetryLater for what passes, UserParked when the calendar cannot be read, and RequestRefused for
     what Google will not answer at all. Safe for several callers at once.
     """
+
+    __slots__ = ("_page", "_requests", "_transport")
 
     def __init__(
         self,
@@ -139,9 +140,7 @@ class GoogleCalendar:
         timeouts = self._transport.timeouts
         found = _Found()
         try:
-            async with aclosing(self._pages(build, priority, about)) as pages:
-                async for answer in pages:
-                    found.add(answer)
+            await self._read_pages(found, build, priority, about)
         finally:
             if self._transport.timeouts > timeouts:
                 self._page.shrink()
@@ -154,9 +153,9 @@ class GoogleCalendar:
             )
         return found.listing(SyncToken(found.last_sync_token or "") if syncable else None)
 
-    async def _pages(
-        self, build: BuildPage, priority: Priority, about: str
-    ) -> AsyncGenerator[Answer[Page], None]:
+    async def _read_pages(
+        self, found: _Found, build: BuildPage, priority: Priority, about: str
+    ) -> None:
         size = self._page.size  # constant within a walk: page tokens are bound to the parameters
         token: str | None = None
         seen: set[str] = set()
@@ -164,7 +163,7 @@ class GoogleCalendar:
             answer = await self._transport.fetch(
                 build(size, token), priority, decode_page, about=about
             )
-            yield answer
+            found.add(answer)
             token = answer.value.next_page_token
             if token is None:
                 return
@@ -181,6 +180,8 @@ class GoogleCalendar:
 
 class _PageSize:
     """Events a page: half after a walk with time-outs, a quarter more after one without, up to where it began."""
+
+    __slots__ = ("_largest", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -226,8 +227,9 @@ class _Found:
             self.by_id[item.id] = item
 
     def listing(self, next_token: SyncToken | None) -> Listing:
-        items = tuple(item for item in self.by_id.values() if not isinstance(item, Malformed))
-        malformed = tuple(item for item in self.by_id.values() if isinstance(item, Malformed))
+        found = self.by_id.values()
+        items = tuple([item for item in found if not isinstance(item, Malformed)])
+        malformed = [item for item in found if isinstance(item, Malformed)]
         return Listing(
             items=items,
             malformed=(*malformed, *self.nameless),

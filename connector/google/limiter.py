@@ -25,6 +25,11 @@ CROWD_SECONDS = 10.0
 CROWD_PAUSE_SECONDS = 5.0
 """The most that such a suspicion may hold up the project; neighbours must not suffer for one user's trouble."""
 PRUNE_EVERY = 4096
+FEW = 8
+"""Requests of a user within the window that are kept as their times: an empty window takes ten times as much memory."""
+
+_Spent = tuple[float, ...] | SlidingWindow
+"""What a user spent lately."""
 
 
 class Priority(IntEnum):
@@ -57,7 +62,7 @@ class RequestLimiter:
         self._clock = clock
         self._project = SlidingWindow(requests_per_minute, WINDOW_SECONDS)
         self._user_limit = user_requests_per_minute
-        self._users: dict[str, SlidingWindow] = {}
+        self._users: dict[str, _Spent] = {}
         # Dictionaries for their order: a cancelled ticket leaves from the middle at once.
         self._queues: dict[Priority, dict[_Ticket, None]] = {priority: {} for priority in Priority}
         self._paused_until = 0.0
@@ -100,7 +105,11 @@ class RequestLimiter:
         if self.waiting:
             return False
         now = self._clock()
-        if self._project_wait(now) > 0 or self._user_wait(user, now) > 0:
+        if self._paused_until > now or self._project.wait(now, 1) > 0:
+            return False
+        if user in self._users and self._user_wait(user, now) > 0:
+            return False
+        if self._users_paused_until and self._users_paused_until.get(user, 0.0) > now:
             return False
         self._count(user, now)
         return True
@@ -164,23 +173,53 @@ class RequestLimiter:
         return max(self._paused_until - now, self._project.wait(now, 1))
 
     def _user_wait(self, user: str, now: float) -> float:
-        window = self._users.get(user)
-        spent = window.wait(now, 1) if window is not None else 0.0
-        return max(spent, self._users_paused_until.get(user, 0.0) - now)
+        spent = self._users.get(user)
+        # A few are never too many: see `_count`.
+        wait = spent.wait(now, 1) if isinstance(spent, SlidingWindow) else 0.0
+        return max(wait, self._users_paused_until.get(user, 0.0) - now)
 
     def _count(self, user: str, now: float) -> None:
         self._project.record(now, 1)
-        window = self._users.setdefault(user, SlidingWindow(self._user_limit, WINDOW_SECONDS))
-        window.record(now, 1)
+        spent = self._users.get(user, ())
+        if isinstance(spent, SlidingWindow):
+            spent.record(now, 1)
+        else:
+            within = (*_within(spent, now), now)
+            is_few = len(within) <= FEW and len(within) < self._user_limit
+            self._users[user] = within if is_few else self._window_of(within)
         self._grants += 1
         if self._grants % PRUNE_EVERY == 0:
             self._prune(now)
 
+    def _window_of(self, times: tuple[float, ...]) -> SlidingWindow:
+        window = SlidingWindow(self._user_limit, WINDOW_SECONDS)
+        for at in times:
+            window.record(at, 1)
+        return window
+
     def _prune(self, now: float) -> None:
-        self._users = {user: window for user, window in self._users.items() if window.spent(now)}
+        """Forget users who asked nothing lately, and keep little of those who asked little."""
+        kept: dict[str, _Spent] = {}
+        for user, spent in self._users.items():
+            if isinstance(spent, SlidingWindow):
+                if 0 < spent.spent(now) <= min(FEW, self._user_limit - 1):
+                    kept[user] = tuple(at for at, _ in spent.entries())
+                elif spent.spent(now):
+                    kept[user] = spent
+            elif within := _within(spent, now):
+                kept[user] = within
+        self._users = kept
         self._users_paused_until = {
             user: until for user, until in self._users_paused_until.items() if until > now
         }
 
     def _crowd(self, now: float) -> int:
         return len({user for at, user in self._refused if at >= now - CROWD_SECONDS})
+
+
+def _within(times: tuple[float, ...], now: float) -> tuple[float, ...]:
+    """Those of a few times, ascending, that are within the window that ends now."""
+    oldest = now - WINDOW_SECONDS
+    if times and times[0] < oldest:
+        return tuple(at for at in times if at >= oldest)
+    return times

@@ -13,11 +13,12 @@ and its increments, which Google wants alike) asks for events whole, because it 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar
-from urllib.parse import quote_plus
+from urllib.parse import quote, quote_plus
 
 import httplib2
 from googleapiclient.discovery import build
@@ -52,27 +53,6 @@ class ApiRequest:
         return replace(self, url=_with_query(self.url, query))
 
 
-@dataclass(frozen=True, slots=True)
-class _Template:
-    """A request as the library built it, around the place of the sync token."""
-
-    PLACE: ClassVar[str] = "-place-of-the-sync-token-"
-    """Holds nothing that would be encoded."""
-    request: ApiRequest
-    before: str
-    after: str
-
-    @classmethod
-    def of(cls, request: ApiRequest) -> _Template:
-        before, _, after = request.url.raw_query_string.partition(cls.PLACE)
-        return cls(request, before, after)
-
-    def with_token(self, token: str) -> ApiRequest:
-        request = self.request
-        url = _with_query(request.url, self.before + quote_plus(token) + self.after)
-        return ApiRequest(request.method, url, request.headers, request.body, request.call)
-
-
 class CalendarRequests:
     """The requests of one calendar. `quota_user` names whom Google counts a service account's request for."""
 
@@ -85,12 +65,26 @@ class CalendarRequests:
     member that is asked for anew is missing in what was read before; but what was read was judged rightly.
     """
 
+    __slots__ = ("_api_url", "_calendar_id", "_quota_user")
+
     def __init__(self, api_url: str, calendar_id: str, *, quota_user: str | None = None) -> None:
-        self._events, self._channels = _resources(api_url.rstrip("/"))
-        self._constant: dict[str, Any] = {"calendarId": calendar_id}
-        if quota_user is not None:
-            self._constant["quotaUser"] = quota_user
-        self._polls: dict[int, _Template] = {}
+        self._api_url = api_url.rstrip("/")
+        self._calendar_id = calendar_id
+        self._quota_user = quota_user
+
+    @property
+    def _events(self) -> Any:
+        return _resources(self._api_url)[0]
+
+    @property
+    def _channels(self) -> Any:
+        return _resources(self._api_url)[1]
+
+    @property
+    def _constant(self) -> dict[str, Any]:
+        if self._quota_user is None:
+            return {"calendarId": self._calendar_id}
+        return {"calendarId": self._calendar_id, "quotaUser": self._quota_user}
 
     def list_all(
         self, time_min: datetime, *, page_size: int, page_token: str | None = None
@@ -109,28 +103,12 @@ class CalendarRequests:
     ) -> ApiRequest:
         """A page of what changed since `token`."""
         if page_token is None:
-            return self._first_page_of_changes(str(token), page_size)
+            with_user = self._quota_user is not None
+            poll = _poll(self._api_url, page_size, with_user=with_user)
+            return poll.of(self._calendar_id, self._quota_user or "", token)
         return self._list(
             Call.CHANGES, page_token, singleEvents=False, maxResults=page_size, syncToken=str(token)
         )
-
-    def _first_page_of_changes(self, token: str, page_size: int) -> ApiRequest:
-        """The request of every quiet poll. The library builds it once, and only the token in it changes:
-
-        building it anew costs four times as much as all else of such a poll that is not the exchange itself.
-        """
-        built = self._polls.get(page_size)
-        if built is None:
-            built = self._polls[page_size] = _Template.of(
-                self._list(
-                    Call.CHANGES,
-                    None,
-                    singleEvents=False,
-                    maxResults=page_size,
-                    syncToken=_Template.PLACE,
-                )
-            )
-        return built.with_token(token)
 
     def list_window(
         self, start: datetime, end: datetime, *, page_size: int, page_token: str | None = None
@@ -214,6 +192,68 @@ class CalendarRequests:
         paged = {"pageToken": page_token} if page_token is not None else {}
         fields = FEED_FIELDS if parameters.get("singleEvents") is False else PAGE_FIELDS
         return {**self._constant, **parameters, "fields": fields, **paged}
+
+
+@dataclass(frozen=True, slots=True)
+class _Poll:
+    """The request of every quiet poll, as the library built it once for all calendars; only names and tokens change.
+
+    Building it anew costs more than all else of such a poll that is not the exchange itself.
+    """
+
+    CALENDAR: ClassVar[str] = "-place-of-the-calendar-"
+    USER: ClassVar[str] = "-place-of-the-user-"
+    TOKEN: ClassVar[str] = "-place-of-the-token-"  # noqa: S105 - like the others: it holds nothing that is encoded
+    request: ApiRequest
+    path: tuple[str, str]
+    query: tuple[str, str, str]
+    """Around the user and the token; without a user the first is empty."""
+
+    @classmethod
+    def built(cls, request: ApiRequest) -> _Poll:
+        before, _, after = request.url.raw_path.partition(cls.CALENDAR)
+        to_token, _, end = request.url.raw_query_string.partition(cls.TOKEN)
+        start, found, middle = to_token.partition(cls.USER)
+        return cls(request, (before, after), (start, middle, end) if found else ("", start, end))
+
+    def of(self, calendar_id: str, user: str, token: str) -> ApiRequest:
+        request, (before, after), (start, middle, end) = self.request, self.path, self.query
+        url = request.url
+        built = URL.build(
+            scheme=url.scheme,
+            authority=url.raw_authority,
+            path=f"{before}{_in_path(calendar_id)}{after}",
+            query_string=f"{start}{_in_query(user)}{middle}{_in_query(token)}{end}",
+            encoded=True,
+        )
+        return ApiRequest(request.method, built, request.headers, request.body, request.call)
+
+
+@lru_cache(maxsize=64)
+def _poll(api_url: str, page_size: int, *, with_user: bool) -> _Poll:
+    places = CalendarRequests(api_url, _Poll.CALENDAR, quota_user=_Poll.USER if with_user else None)
+    return _Poll.built(
+        places._list(
+            Call.CHANGES,
+            None,
+            singleEvents=False,
+            maxResults=page_size,
+            syncToken=_Poll.TOKEN,
+        )
+    )
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]*=*").fullmatch
+
+
+def _in_query(text: str) -> str:
+    """As `urlencode` writes a value; tokens are mostly plain but for the padding at their end."""
+    return text.replace("=", "%3D") if _PLAIN(text) else quote_plus(text)
+
+
+@lru_cache(maxsize=1024)
+def _in_path(text: str) -> str:
+    return quote(text, safe="")
 
 
 def quota_user(name: str) -> str:

@@ -28,3 +28,6 @@ class RetryPolicy:
             return jitter
         # The jitter on top keeps all who were told the same second from coming back in it.
         return retry_after + min(jitter, self.base_seconds)
+
+
+USUAL = RetryPolicy()

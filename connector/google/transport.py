@@ -13,19 +13,30 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NoReturn, TypeVar
+from weakref import WeakKeyDictionary
 
 import aiohttp
 from multidict import CIMultiDictProxy
 
 from connector.domain.errors import RetryLater
 from connector.google.auth import TokenSource
-from connector.google.errors import Action, Refusal, http_date, lasting_error, read_refusal
+from connector.google.errors import (
+    Action,
+    Call,
+    Refusal,
+    http_date,
+    lasting_error,
+    read_refusal,
+)
 from connector.google.limiter import Priority, RequestLimiter
+from connector.google.patience import Patience
 from connector.google.requests import ApiRequest
-from connector.google.retry import RetryPolicy
+from connector.google.retry import USUAL, RetryPolicy
 from connector.google.wire import BrokenBody
 
 T = TypeVar("T")
+POLL_SECONDS = 30.0
+"""The most that a poll's request may take in all, unless the session allows less."""
 INLINE_BYTES = 600_000
 """A body up to this size (500 usual events) is decoded on the loop, a bigger one in a thread."""
 
@@ -73,6 +84,21 @@ class _Failure:
 class GoogleTransport:
     """Sends one user's requests. `who` names the user in messages, `rate_key` whom Google counts them for."""
 
+    __slots__ = (
+        "_clock",
+        "_limiter",
+        "_on_answer",
+        "_on_fields_refused",
+        "_partial",
+        "_policy",
+        "_rate_key",
+        "_session",
+        "_sleep",
+        "_tokens",
+        "timeouts",
+        "who",
+    )
+
     def __init__(
         self,
         session: aiohttp.ClientSession,
@@ -81,15 +107,15 @@ class GoogleTransport:
         *,
         who: str,
         rate_key: str | None = None,
-        policy: RetryPolicy | None = None,
+        policy: RetryPolicy = USUAL,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         on_answer: Callable[[str, int, float], None] | None = None,
-        on_fields_refused: Callable[[], None] | None = None,
+        on_fields_refused: Callable[[str], None] | None = None,
     ) -> None:
         """`on_answer` is told of each request: what it asked for, the status (0: no answer), the seconds it took.
 
-        `on_fields_refused` is told once if the server does not take `fields`: it is asked without them from then on.
+        `on_fields_refused` is told `who` once if the server does not take `fields`: it is asked without from then on.
         """
         self.who = who
         self.timeouts = 0
@@ -98,7 +124,7 @@ class GoogleTransport:
         self._tokens = tokens
         self._limiter = limiter
         self._rate_key = rate_key if rate_key is not None else who
-        self._policy = policy or RetryPolicy()
+        self._policy = policy
         self._sleep = sleep
         self._clock = clock
         self._on_answer = on_answer
@@ -161,26 +187,53 @@ class GoogleTransport:
     async def _send(
         self, request: ApiRequest, token: str
     ) -> tuple[int, CIMultiDictProxy[str], bytes]:
-        headers = {**dict(request.headers), "Authorization": f"Bearer {token}"}
         began, status = self._clock(), 0
         try:
-            async with self._session.request(
-                request.method,
-                request.url,
-                data=request.body,
-                headers=headers,
-                allow_redirects=False,
-            ) as response:
-                body = await response.read()
-                status = response.status
-                return status, response.headers, body
+            if request.call is Call.CHANGES:
+                answer = await self._poll(request, token)
+            else:
+                answer = await self._exchange(request, token, self._session.timeout)
+            status = answer[0]
+            return answer
         finally:
             if self._on_answer is not None:
                 self._on_answer(request.call.name.lower(), status, self._clock() - began)
 
+    async def _poll(
+        self, request: ApiRequest, token: str
+    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+        """The request that is sent more often than all others together. Raises TimeoutError as the others do."""
+        task = asyncio.current_task()
+        assert task is not None
+        patience, untimed = _patience_of(self._session)
+        cancelling, is_cancelled = task.cancelling(), False
+        patience.begin(task)
+        try:
+            return await self._exchange(request, token, untimed)
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
+        finally:
+            # As asyncio.timeout() does it: whoever else cancelled the task meanwhile must not be overheard.
+            if patience.end(task) and task.uncancel() <= cancelling and is_cancelled:
+                raise TimeoutError
+
+    async def _exchange(
+        self, request: ApiRequest, token: str, limits: aiohttp.ClientTimeout
+    ) -> tuple[int, CIMultiDictProxy[str], bytes]:
+        async with self._session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers={**dict(request.headers), "Authorization": f"Bearer {token}"},
+            allow_redirects=False,
+            timeout=limits,
+        ) as response:
+            return response.status, response.headers, await response.read()
+
     def _ask_for_all_fields(self) -> None:
         if self._partial and self._on_fields_refused is not None:
-            self._on_fields_refused()
+            self._on_fields_refused(self.who)
         self._partial = False
 
     def _judge(
@@ -215,6 +268,8 @@ class GoogleTransport:
 
 class _Attempts:
     """The attempts at one request so far."""
+
+    __slots__ = ("_clock", "_deadline", "_failures", "_policy", "_request", "refreshed", "who")
 
     def __init__(
         self, policy: RetryPolicy, request: ApiRequest, who: str, clock: Callable[[], float]
@@ -254,3 +309,19 @@ async def _decoded(body: bytes, decode: Callable[[bytes], T]) -> T:
     if len(body) <= INLINE_BYTES:
         return decode(body)
     return await asyncio.to_thread(decode, body)
+
+
+def _patience_of(session: aiohttp.ClientSession) -> tuple[Patience, aiohttp.ClientTimeout]:
+    """What ends the polls of a session, and aiohttp's own time-outs beside it: to connect only."""
+    found = _patiences.get(session)
+    if found is None:
+        own = session.timeout
+        limits = [one for one in (own.total, own.sock_read, POLL_SECONDS) if one]
+        untimed = aiohttp.ClientTimeout(sock_connect=own.sock_connect)
+        found = _patiences[session] = (Patience(min(limits)), untimed)
+    return found
+
+
+_patiences: WeakKeyDictionary[aiohttp.ClientSession, tuple[Patience, aiohttp.ClientTimeout]] = (
+    WeakKeyDictionary()
+)

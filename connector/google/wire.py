@@ -73,7 +73,7 @@ def decode_page(body: bytes) -> Page:
         envelope = _page_decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _decode_page_slowly(body)
-    items = tuple(_read(wire) for wire in envelope.items or ())
+    items = tuple([_read(wire) for wire in envelope.items]) if envelope.items else ()
     return _page(items, envelope)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from connector.domain.errors import ConfigurationMistake
-from connector.domain.model import UserGuid, UserName
+from connector.domain.model import EventType, UserGuid, UserName
 from connector.domain.policy import (
     DEFAULT_EVENT_TYPES,
+    Disclosure,
     PolicyRules,
     domain_of,
     names_a_calendar,
@@ -28,6 +31,8 @@ from connector.settings.model import (
 )
 from connector.settings.sources import API_KEY_KEYS, CREDENTIALS_KEYS, Sources
 from connector.settings.tables import EXPECTED, Tables, overlaid, written
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,8 @@ class _Joining:
                 salesloft=self._salesloft(guid, api_key),
                 policy=self._policy(domains),
                 sync=sync,
-                bookings=replace(BookingSettings(), **written(self.tables.bookings)),
-                roster=replace(RosterSettings(), **written(self.tables.roster)),
+                bookings=_shared(replace(BookingSettings(), **written(self.tables.bookings))),
+                roster=_shared(replace(RosterSettings(), **written(self.tables.roster))),
                 origins=origins_of(self.defaults.layer) | origins_of(self.own.layer),
             )
         return UserDraft(name, file, guid, settings, mistakes)
@@ -105,7 +110,7 @@ class _Joining:
     def _policy(self, domains: frozenset[str]) -> PolicyRules:
         rest = written(self.tables.policy, without=("internal_domains", "event_types"))
         types = DEFAULT_EVENT_TYPES | (self.tables.policy.event_types or {})
-        return PolicyRules(internal_domains=domains, event_types=types, **rest)
+        return _policy(domains, tuple(types.items()), tuple(rest.items()))
 
     def _credentials(self) -> GoogleCredentials | None:
         # A source in the user's file replaces the defaults' source, also one of another kind.
@@ -177,7 +182,8 @@ class _Joining:
                     "at least as much: quiet calendars are polled less often",
                 )
             )
-        return sync
+        shared: SyncSettings = _shared(sync)
+        return shared
 
     def _check_push(self, sync: SyncSettings) -> None:
         interval = _written_push(self.tables).get("poll_interval")
@@ -206,11 +212,26 @@ class _Joining:
         return self.own.layer.is_mistaken(key) or self.defaults.layer.is_mistaken(key)
 
 
+@lru_cache(maxsize=256)
+def _shared(settings: T) -> T:
+    """The settings themselves, or equal ones that other users have: most users' differ in nothing but their names."""
+    return settings
+
+
+@lru_cache(maxsize=256)
+def _policy(
+    domains: frozenset[str],
+    types: tuple[tuple[EventType, Disclosure], ...],
+    rest: tuple[tuple[str, Any], ...],
+) -> PolicyRules:
+    return PolicyRules(internal_domains=domains, event_types=dict(types), **dict(rest))
+
+
 def origins_of(layer: Layer) -> dict[str, Path]:
     """Every key that a file wrote, dotted, with the file; a key of `policy.event_types` is named by itself."""
     tables = layer.tables
     found = {
-        f"{name}.{key}": layer.file
+        sys.intern(f"{name}.{key}"): layer.file
         for name in tables.model_fields_set
         for key in getattr(tables, name).model_fields_set
     }

@@ -12,6 +12,7 @@ asks for the same, and for what came since. A note counts only while the row hol
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ from datetime import datetime
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import to_millis
 from connector.domain.model import SyncToken, UserGuid, UserName
+from connector.domain.window import Window
 from connector.store import calendars
 from connector.store.calendars import CalendarState
 from connector.store.connection import Connection
@@ -57,6 +59,7 @@ class RecentRows:
         self._notes: dict[int, Note] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._storing: asyncio.Task[None] | None = None
+        self._listed: Window | None = None
         self._failure: Exception | None = None
         self._closed = False
 
@@ -77,11 +80,25 @@ class RecentRows:
         if before is not None:
             self._changed.discard(before.id)
         row = await self._database.run(lambda c: calendars.of_user(c, guid, name))
+        row = self._sharing(row, guid, name)
         if row.id in self._changed:
             self._changed.discard(row.id)
         elif clearings == self._clearings:
             self._rows[guid] = row
         return row
+
+    def _sharing(self, row: CalendarState, guid: UserGuid, name: UserName) -> CalendarState:
+        """The same, of parts that others have already: it stays for long, and there are many."""
+        words = (row.time_zone, row.access_role)
+        zone, role = (None if word is None else sys.intern(word) for word in words)
+        listed = row.listed
+        if listed is not None:
+            if listed == self._listed:
+                listed = self._listed
+            self._listed = listed
+        return replace(
+            row, user_guid=guid, name=name, time_zone=zone, access_role=role, listed=listed
+        )
 
     def changes(self, calendar: int) -> None:
         """Something is handed over that may change this calendar's row."""

@@ -136,7 +136,7 @@ class CalendarCycle:
         try:
             report = await self._read(seller, calendar, full=full)
             self._committed(seller)
-            return replace(report, time_zone=calendar.time_zone)
+            return report
         except UserParked as parked:
             parked = await self._park(seller, calendar, parked)
             return Report(calendar.id, error=parked)
@@ -220,7 +220,7 @@ class CalendarCycle:
         reading = await read_changes(seller, calendar, feed, self._state, self._clock())
         if reading.quiet and not _tells_more(seller, calendar):
             self._note_quiet(calendar, feed)
-            return Report(calendar.id)
+            return Report(calendar.id, time_zone=calendar.time_zone)
         return await self._commit(seller, calendar, reading, ())
 
     async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
@@ -323,7 +323,13 @@ class CalendarCycle:
         )
         self._tell(seller, calendar, reading, committed)
         touched = not reading.full and bool(listing.items or listing.malformed)
-        return Report(calendar.id, full=reading.full, committed=committed, touched=touched)
+        return Report(
+            calendar.id,
+            full=reading.full,
+            committed=committed,
+            time_zone=calendar.time_zone,
+            touched=touched,
+        )
 
     def _tell(
         self, seller: Seller, calendar: CalendarState, reading: Reading, committed: Committed

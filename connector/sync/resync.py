@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from hashlib import blake2b
+from math import floor
+from zlib import crc32
 
 from connector.domain.errors import RetryLater
 from connector.store import CalendarState
@@ -22,12 +23,12 @@ def full_resync_is_due(calendar: CalendarState, now: datetime) -> bool:
     """True once a week, at a moment of the week that is the calendar's own: never all calendars at once."""
     if calendar.last_full is None:
         return False
-    offset = PERIOD * (int.from_bytes(_digest(calendar)) / 2**32)
-    return (now - _EPOCH - offset) // PERIOD > (calendar.last_full - _EPOCH - offset) // PERIOD
+    offset = crc32(calendar.user_guid.encode()) / 2**32
+    return _weeks(now) - offset >= floor(_weeks(calendar.last_full) - offset) + 1
 
 
-def _digest(calendar: CalendarState) -> bytes:
-    return blake2b(calendar.user_guid.encode(), digest_size=4).digest()
+def _weeks(moment: datetime) -> float:
+    return (moment - _EPOCH).total_seconds() / PERIOD.total_seconds()
 
 
 class Resyncs:

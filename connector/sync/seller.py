@@ -74,21 +74,17 @@ class Seller:
     lost_after: timedelta = timedelta(seconds=60)
     consent: str | None = None
     project: str = ""
-    _rules_fingerprint: str = field(init=False, repr=False, compare=False, default="")
+    token_fingerprint: str = field(init=False, repr=False, compare=False, default="")
+    """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one.
 
-    @property
-    def token_fingerprint(self) -> str:
-        """What a sync token is worth: another calendar, account, policy or set of parameters needs a new one.
-
-        Behind a dot, the people who were erased: `judged_alike` and `same_people` compare each part alone. Behind a
-        tilde, the parts of an event that are asked for: others need a new token, but what was judged stays judged.
-        """
-        people = f".{self.erased}" if self.erased else ""
-        return f"{self._rules_fingerprint}{people}~{self.reader.fields_fingerprint}"
+    Behind a dot, the people who were erased: `judged_alike` and `same_people` compare each part alone. Behind a
+    tilde, the parts of an event that are asked for: others need a new token, but what was judged stays judged.
+    """
 
     def judged_alike(self, token_fingerprint: str | None) -> bool:
         """True if what was listed with that fingerprint was classified as this seller's events are now."""
-        return _judged(token_fingerprint).partition(".")[0] == self._rules_fingerprint
+        ours = _judged(self.token_fingerprint).partition(".")[0]
+        return _judged(token_fingerprint).partition(".")[0] == ours
 
     def same_people(self, token_fingerprint: str | None) -> bool:
         """True if nobody was erased since a listing with that fingerprint."""
@@ -96,9 +92,11 @@ class Seller:
 
     def __post_init__(self) -> None:
         # Asked for at every poll; nothing of a seller changes.
-        object.__setattr__(self, "_rules_fingerprint", self._fingerprint())
+        people = f".{self.erased}" if self.erased else ""
+        whole = f"{self._rules_fingerprint()}{people}~{self.reader.fields_fingerprint}"
+        object.__setattr__(self, "token_fingerprint", whole)
 
-    def _fingerprint(self) -> str:
+    def _rules_fingerprint(self) -> str:
         rules = self.rules
         parts = (
             STATE_GENERATION,

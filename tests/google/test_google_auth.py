@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.oauth2.service_account import Credentials
 
 from connector.domain.errors import ParkReason, RetryLater, UserParked
 from connector.google import READ_SCOPE, RefreshPool, TokenSource
@@ -340,8 +341,34 @@ async def test_closing_frees_the_threads_and_tells_who_waits(
             await late.token()
 
 
+async def test_the_key_of_a_service_account_is_read_once_for_all_of_its_users(
+    google: FakeGoogle, source: Any, private_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    load: Any = Credentials.from_service_account_info
+
+    def counted(info: Any, **more: Any) -> Any:
+        read.append(info["client_email"])
+        return load(info, **more)
+
+    monkeypatch.setattr(Credentials, "from_service_account_info", counted)
+    robots = [f"robot{number}@project.iam.gserviceaccount.com" for number in (1, 2)]
+    for robot in robots:
+        info = {"type": "service_account", "client_email": robot, "private_key": private_key}
+        for name in ("pam", "jim"):
+            subject = f"{name}@example.com"
+            async with source(kind="service_account", info=info, subject=subject) as tokens:
+                await tokens.token()
+    assert read == robots
+    signed = [form["assertion"].split(".")[1] for form in google.token_forms]
+    subjects = [json.loads(base64.urlsafe_b64decode(one + "=="))["sub"] for one in signed]
+    assert subjects == ["pam@example.com", "jim@example.com"] * 2
+
+
 def test_nothing_secret_is_in_a_repr(pool_free: TokenSource) -> None:
-    assert INFO["refresh_token"] not in repr(pool_free) + repr(vars(pool_free))
+    assert INFO["refresh_token"] not in repr(pool_free) + repr(
+        [getattr(pool_free, name) for name in pool_free.__slots__]
+    )
 
 
 @pytest.fixture

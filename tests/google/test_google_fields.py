@@ -200,7 +200,7 @@ async def test_a_server_without_fields_is_read_whole_from_then_on(
         tokens,
         RequestLimiter(100_000),
         who="pam",
-        on_fields_refused=lambda: told.append("pam"),
+        on_fields_refused=told.append,
     )
     calendar = GoogleCalendar(CalendarRequests(google.url, "primary", quota_user="q"), transport)
     google.queue(*[unselective(reason, where)] * 5)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
 from connector.google import Priority, RequestLimiter
+from connector.google import limiter as limiter_module
 from connector.google.limiter import WINDOW_SECONDS
 
 
@@ -149,3 +151,21 @@ async def test_the_loops_own_timer_wakes_the_queue() -> None:
     limiter.pause(0.01)
     await asyncio.wait_for(limiter.acquire("pam", Priority.SWEEP), 10)
     assert limiter.waiting == 0
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 8, 9, 10, 30])
+async def test_of_each_user_as_many_go_at_once_as_a_plain_count_allows(
+    clock: Clock, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Few requests are kept in another way than many; between the two nothing may be lost or gained."""
+    monkeypatch.setattr(limiter_module, "PRUNE_EVERY", 7)
+    chance = random.Random(limit)
+    limiter = RequestLimiter(10_000, user_requests_per_minute=limit, clock=clock)
+    sent: dict[str, list[float]] = {"pam": [], "jim": []}
+    for _ in range(600):
+        clock.now += chance.choice([0.0, 0.5, 3.0, WINDOW_SECONDS / limit, 70.0])
+        user = chance.choice(list(sent))
+        within = [at for at in sent[user] if at >= clock.now - WINDOW_SECONDS]
+        assert limiter._goes_at_once(user) == (len(within) < limit)
+        if len(within) < limit:
+            sent[user].append(clock.now)

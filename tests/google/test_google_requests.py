@@ -116,16 +116,28 @@ def test_session_headers_are_left_to_the_session(requests: CalendarRequests) -> 
 
 
 @pytest.mark.parametrize(
-    "token", ["CK_H/+I=", "a b&c=d%20é", "-place-of-the-sync-token-", "\"'?#[]"]
+    "token", ["CK_H/+I=", "CPDAl==", "a=b", "a b&c=d%20é", "-place-of-the-token-", "\"'?#[]", ""]
 )
-@pytest.mark.parametrize("user", [None, "someone"])
+@pytest.mark.parametrize("user", [None, "someone", "-place-of-the-token-"])
+@pytest.mark.parametrize(
+    "calendar_id", ["primary", "a+b@example.com", "en.usa#holiday@v.calendar.google.com", "é/ ~%40"]
+)
 def test_the_request_of_a_quiet_poll_is_what_the_library_builds(
-    token: str, user: str | None
+    token: str, user: str | None, calendar_id: str
 ) -> None:
-    requests = CalendarRequests("https://g.example.com", "a+b@example.com", quota_user=user)
+    requests = CalendarRequests("https://g.example.com/", calendar_id, quota_user=user)
     quick = requests.list_changes(SyncToken(token), page_size=250)
     built = requests._list(Call.CHANGES, None, singleEvents=False, maxResults=250, syncToken=token)
     assert quick == built
     assert str(quick.url) == str(built.url)
     assert requests.list_changes(SyncToken("next"), page_size=250).url.query["syncToken"] == "next"
     assert requests.list_changes(SyncToken(token), page_size=9).url.query["maxResults"] == "9"
+
+
+def test_polls_of_two_servers_and_users_are_kept_apart() -> None:
+    one = CalendarRequests("https://g.example.com", "primary", quota_user="u")
+    other = CalendarRequests("http://127.0.0.1:8080", "primary")
+    urls = [str(each.list_changes(SyncToken("t"), page_size=250).url) for each in (one, other, one)]
+    assert urls[0] == urls[2]
+    assert urls[1].startswith("http://127.0.0.1:8080/calendar/v3/calendars/primary/events?")
+    assert "quotaUser" not in urls[1]
