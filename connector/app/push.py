@@ -49,7 +49,7 @@ IDLE_EVERY = 60.0
 LISTEN_AGAIN = 60.0
 SHARE_OF_REQUESTS = 0.1
 """Of a project's requests, at most so many go into channels."""
-MOST_AT_ONCE = 40
+MOST_AT_ONCE = 100
 
 
 class Push:

@@ -44,6 +44,8 @@ BACKOFF_FIRST, BACKOFF_MOST = timedelta(seconds=5), timedelta(minutes=10)
 ADDRESS_AGAIN = timedelta(minutes=10)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
 UNSUPPORTED_AGAIN = timedelta(days=7)
+SHORT_LIFE, SHORT_LIFE_AGAIN = timedelta(minutes=10), timedelta(seconds=60)
+"""Channels that live less than the one are made no more often than once in the other."""
 STOP_AGAIN_MOST = timedelta(hours=1)
 
 
@@ -318,6 +320,10 @@ class ChannelKeeper:
         self._wakes.renewed(watcher.calendar)
         self._held.made_at[watcher.calendar] = self._monotonic()
         self._held.tries.pop(watcher.calendar, None)
+        now = self._clock()
+        if answer.expires is not None and answer.expires - now < SHORT_LIFE:
+            # So short a life would be renewed again and again: polls do the work in between.
+            self._held.tries[watcher.calendar] = _Backoff(until=now + SHORT_LIFE_AGAIN)
         self._held.addresses.pop(watcher.address, None)
         if self._held.troubles is not None and watcher.calendar in self._held.troubles:
             await self._trouble(watcher, None)

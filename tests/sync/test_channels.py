@@ -482,6 +482,15 @@ async def test_passing_failures_are_repeated_with_growing_pauses(watching: Watch
     assert [one.id for one in watching.live()] == [row.id for row in await watching.rows()]
 
 
+async def test_channels_of_no_life_are_not_made_all_the_time(watching: Watching) -> None:
+    await watching.hire("pam")
+    watching.world.push.lifetime = timedelta(seconds=2)
+    for _ in range(300):
+        await watching.round()
+        watching.now += timedelta(seconds=1)
+    assert len(watching.world.requests("events.watch")) == 5
+
+
 async def test_a_round_makes_no_more_than_it_may(watching: Watching) -> None:
     for number in range(10):
         await watching.hire(f"seller{number}")
