@@ -40,6 +40,7 @@ from connector.sync.wakes import Wakes
 _log = get_logger(__name__)
 
 AT_ONCE = 4
+PLANNED_INLINE = 500
 BACKOFF_FIRST, BACKOFF_MOST = timedelta(seconds=5), timedelta(minutes=10)
 ADDRESS_AGAIN = timedelta(minutes=10)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
@@ -183,9 +184,12 @@ class ChannelKeeper:
             if is_served and calendar not in company.watchers and company.elsewhere(guid)
         }
         suspect = {one for one in wanted if self._wakes.misses(one) >= MISSES_BORNE}
-        plan = plan_channels(
-            seen.channels, wanted, kept, now, awaited=held.awaited, suspect=suspect
+        planning = partial(
+            plan_channels, seen.channels, wanted, kept, now, awaited=held.awaited, suspect=suspect
         )
+        # Thousands take a good part of a second: not of the loop's.
+        many = len(seen.channels) > PLANNED_INLINE
+        plan = await asyncio.to_thread(planning) if many else planning()
         if plan.retire or plan.forget:
             await self._state.run(partial(_settle, plan=plan, now=now))
         self._vouch(seen, wanted, plan, now)
