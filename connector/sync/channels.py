@@ -105,6 +105,9 @@ class _Held:
     stops: dict[str, _Backoff] = field(default_factory=dict)
     addresses: dict[str, Trouble] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
+    unsure: dict[int, Channel] = field(default_factory=dict)
+    """Asked for in vain, perhaps made all the same: the next attempt has the same id, so that a long outage leaves no
+    trail of channels that may exist."""
     made_at: dict[int, float] = field(default_factory=dict)
     vouched: set[int] = field(default_factory=set)
     quiet: set[int] = field(default_factory=set)
@@ -185,12 +188,21 @@ class ChannelKeeper:
         }
         suspect = {one for one in wanted if self._wakes.misses(one) >= MISSES_BORNE}
         planning = partial(
-            plan_channels, seen.channels, wanted, kept, now, awaited=held.awaited, suspect=suspect
+            plan_channels,
+            seen.channels,
+            wanted,
+            kept,
+            now,
+            awaited=held.awaited,
+            unsure={one.id for one in held.unsure.values()},
+            suspect=suspect,
         )
         # Thousands take a good part of a second: not of the loop's.
         many = len(seen.channels) > PLANNED_INLINE
         plan = await asyncio.to_thread(planning) if many else planning()
         if plan.retire or plan.forget:
+            over = {*plan.retire, *plan.forget}
+            held.unsure = {c: one for c, one in held.unsure.items() if one.id not in over}
             await self._state.run(partial(_settle, plan=plan, now=now))
         self._vouch(seen, wanted, plan, now)
         await self._act(company, plan, batch, now)
@@ -201,6 +213,7 @@ class ChannelKeeper:
         for calendar in held.names.keys() - company.watchers.keys():
             del held.names[calendar]
             held.tries.pop(calendar, None)
+            held.unsure.pop(calendar, None)
             held.made_at.pop(calendar, None)
             if calendar in held.vouched:
                 held.vouched.discard(calendar)
@@ -275,36 +288,50 @@ class ChannelKeeper:
             await self._trouble(watcher, refused)
             return
         token = secrets.token_urlsafe(32)
-        channel = Channel(str(uuid4()), watcher.calendar, watcher.made_for, now)
+        secret = secret_digest(token)
+        unsure = self._held.unsure.pop(watcher.calendar, None)
+        channel = unsure or Channel(str(uuid4()), watcher.calendar, watcher.made_for, now)
         self._held.awaited.add(channel.id)
         try:
-            await self._state.run(partial(rows.begin, channel=channel, secret=secret_digest(token)))
-            await self._watch(watcher, channel, token)
+            if unsure is None:
+                await self._state.run(partial(rows.begin, channel=channel, secret=secret))
+            elif not await self._state.run(
+                partial(rows.begin_again, channel=channel.id, secret=secret)
+            ):
+                return  # given up, or its own message came: the next round makes another
+            await self._watch(watcher, channel, token, is_first=unsure is None)
         finally:
             self._held.awaited.discard(channel.id)
 
-    async def _watch(self, watcher: Watcher, channel: Channel, token: str) -> None:
+    async def _watch(
+        self, watcher: Watcher, channel: Channel, token: str, *, is_first: bool
+    ) -> None:
         try:
             async with watcher.open() as channels:
                 answer = await channels.watch(channel.id, watcher.address, token)
                 await self._answered(watcher, channel, answer, channels)
         except RequestRefused as refused:
             if refused.reason == NOT_UNIQUE:
-                # The answer to an attempt of this very request was lost: Google has it, under a resource unknown to us.
-                await self._state.run(
-                    partial(rows.retire, channels=[channel.id], now=self._clock())
-                )
+                # The answer to an earlier attempt was lost: Google has it, under a resource unknown to us.
+                await self._give_up(channel)
                 return
-            await self._state.run(partial(rows.forget, channels=[channel.id]))
+            await (self._forget(channel) if is_first else self._give_up(channel))
             await self._refused(watcher, refused)
         except UserParked as parked:
-            # The readings say so; nothing of ours was made.
-            await self._state.run(partial(rows.forget, channels=[channel.id]))
+            # The readings say so, too.
+            await (self._forget(channel) if is_first else self._give_up(channel))
             await self._later(watcher, parked.reason.value, str(parked), None)
         except RetryLater as later:
-            # Google may have made it or not: it is given up as one of ours, and stopped once its resource is known.
-            await self._state.run(partial(rows.retire, channels=[channel.id], now=self._clock()))
+            self._held.unsure[watcher.calendar] = channel
             await self._later(watcher, "later", str(later), later.after_seconds)
+
+    async def _forget(self, channel: Channel) -> None:
+        """Google said no to the only attempt: there is no such channel."""
+        await self._state.run(partial(rows.forget, channels=[channel.id]))
+
+    async def _give_up(self, channel: Channel) -> None:
+        """Google may have it, or has it for sure: it is stopped once its resource is known."""
+        await self._state.run(partial(rows.retire, channels=[channel.id], now=self._clock()))
 
     async def _answered(
         self, watcher: Watcher, channel: Channel, answer: Watched, channels: Channels
