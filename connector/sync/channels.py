@@ -42,7 +42,7 @@ _log = get_logger(__name__)
 AT_ONCE = 4
 PLANNED_INLINE = 500
 BACKOFF_FIRST, BACKOFF_MOST = timedelta(seconds=5), timedelta(minutes=10)
-ADDRESS_AGAIN = timedelta(minutes=10)
+ADDRESS_AGAIN = timedelta(minutes=2)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
 UNSUPPORTED_AGAIN = timedelta(days=7)
 SHORT_LIFE, SHORT_LIFE_AGAIN = timedelta(minutes=10), timedelta(seconds=60)
