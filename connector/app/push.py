@@ -81,7 +81,8 @@ class Push:
         self._known: dict[str, tuple[int, UserSettings]] = {}
         self._runner: web.ServerRunner | None = None
         self._judging: asyncio.Task[None] | None = None
-        self._paths = {PATH}
+        self._looked_at: Settings | None = None
+        self._paths: set[str] = set()
         self._is_idle = False
         self._round_not_before = 0.0
         self._listen_not_before = 0.0
@@ -139,17 +140,14 @@ class Push:
     # -- whom it is for
 
     def _is_wanted(self) -> bool:
-        addresses = self._addresses()
-        self._paths = {PATH, *(urlsplit(address).path for address in addresses)}
-        return bool(addresses)
-
-    def _addresses(self) -> set[str]:
-        """Of everybody, also of whom other processes serve: what is theirs may arrive here."""
+        """Whether anybody has an address, also whom other processes serve: what is theirs may arrive here."""
         settings = self._settings()
-        users = [*settings.users, *(one.settings for one in self._parts.served.values())]
-        if settings.template is not None:
-            users.append(settings.template.prototype)
-        return {one.google.push.address for one in users if one.google.push.address is not None}
+        if settings is not self._looked_at:
+            self._looked_at = settings
+            template = [settings.template.prototype] if settings.template is not None else []
+            addresses = {user.google.push.address for user in (*settings.users, *template)}
+            self._paths = {urlsplit(address).path for address in addresses if address is not None}
+        return bool(self._paths)
 
     def _company(self) -> Company:
         self._served = {one.calendar.id: one for one in self._parts.served.values()}
@@ -259,7 +257,7 @@ class Push:
         self.keeper.was_read(calendar.id, began, touched=report.touched, failed=report.failed)
 
     def _takes(self, path: str) -> bool:
-        return path in self._paths
+        return path == PATH or path in self._paths
 
     def _take(self, said: Notification | None) -> bool:
         return self.notifications.take(said)

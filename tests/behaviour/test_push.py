@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import signal
 import socket
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from connector.app import run_daemon
@@ -360,6 +371,72 @@ async def test_the_receiver_shows_nothing(office: Office, push: Push, address: s
         assert b"aiohttp" not in seen
         assert seen.endswith(b"\r\n\r\n")
         writer.close()
+
+
+@pytest.mark.usefixtures("close_together")
+async def test_through_a_proxy_with_a_certificate_as_google_demands(
+    office: Office, push: Push, address: str, tmp_path: Path
+) -> None:
+    """The daemon hears plain http on loopback; Google sees https alone."""
+    push.allow_http = False
+    authority, mine = certificates(tmp_path)
+    push.trust = ssl.create_default_context(cafile=authority)
+    async with proxy(mine, address) as public:
+        office.hire("pam")
+        ask_for_push(office, public)
+        config = office.config / "connector.toml"
+        port = public.split("/")[2]
+        config.write_text(
+            config.read_text().replace(f'listen = "{port}"', f'listen = "{address.split("/")[2]}"')
+        )
+        async with serving(office) as requests:
+            await requests.until(lambda: reached(push, 1))
+            await told_of(office, requests, "pam")
+            # This machine's authorities do not vouch for the test's.
+            assert "its certificate is refused" in await doctor_of(office)
+    assert {one.address for one in push.channels.values()} == {public}
+
+
+def certificates(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """An authority's certificate, and a server's context for localhost."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem, secret = folder / "ca.pem", folder / "key.pem"
+    pem.write_bytes(made.public_bytes(Encoding.PEM))
+    secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem, secret)
+    return pem, context
+
+
+@contextlib.asynccontextmanager
+async def proxy(context: ssl.SSLContext, inner: str) -> AsyncIterator[str]:
+    """A reverse proxy as docs/push.md has them, with that certificate."""
+    async with aiohttp.ClientSession() as session:
+
+        async def forward(request: web.Request) -> web.Response:
+            passed = {k: v for k, v in request.headers.items() if k.startswith("X-Goog-")}
+            async with session.post(inner, headers=passed) as answer:
+                return web.Response(status=answer.status)
+
+        app = web.Application()
+        app.router.add_post("/google/notifications", forward)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        try:
+            yield f"https://localhost:{runner.addresses[0][1]}/google/notifications"
+        finally:
+            await runner.cleanup()
 
 
 async def test_a_port_that_is_taken_stops_the_start_and_is_named(
