@@ -18,6 +18,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -28,8 +29,9 @@ from connector.app.parts import Parts, Served, project_of
 from connector.domain.errors import ConnectorError
 from connector.domain.model import UserGuid
 from connector.domain.push import Channel, Notification, client_of, made_for
-from connector.engines.local import Calendar, LocalEngine
-from connector.google.receiver import make_receiver
+from connector.engines.local import Calendar
+from connector.engines.rounds import Rounds
+from connector.google.receiver import PATH, make_receiver
 from connector.observe.log import get_logger
 from connector.settings.model import Settings, UserSettings
 from connector.settings.values import split_listen
@@ -49,13 +51,28 @@ IDLE_EVERY = 60.0
 LISTEN_AGAIN = 60.0
 SHARE_OF_REQUESTS = 0.1
 """Of a project's requests, at most so many go into channels."""
-MOST_AT_ONCE = 40
+MOST_AT_ONCE = 100
+
+
+class Reads(Protocol):
+    """What push needs of an engine, whichever it is. `rounds` are done until it ends."""
+
+    rounds: Rounds
+    heard: Callable[[Calendar, Report, float], None]
+    """Called after each reading of a calendar with its report and when it began, by `time.monotonic`. Readings are
+    paced by `calendar.relaxed` where that is set and the last one did not fail."""
+
+    def hasten(self, calendar_id: int) -> None:
+        """Read a calendar (its row) at once, or again after the reading under way; nothing if it is not served here."""
+
+    def watch(self, task: asyncio.Task[None]) -> None:
+        """A task that dies of something nobody foresaw ends the process."""
 
 
 class Push:
     """Push for the users whom `parts` serves. Does nothing but look while nobody has an address for notifications."""
 
-    def __init__(self, parts: Parts, engine: LocalEngine, settings: Callable[[], Settings]) -> None:
+    def __init__(self, parts: Parts, engine: Reads, settings: Callable[[], Settings]) -> None:
         self._parts = parts
         self._engine = engine
         self._settings = settings
@@ -64,6 +81,8 @@ class Push:
         self._known: dict[str, tuple[int, UserSettings]] = {}
         self._runner: web.ServerRunner | None = None
         self._judging: asyncio.Task[None] | None = None
+        self._looked_at: Settings | None = None
+        self._paths: set[str] = set()
         self._is_idle = False
         self._round_not_before = 0.0
         self._listen_not_before = 0.0
@@ -121,7 +140,14 @@ class Push:
     # -- whom it is for
 
     def _is_wanted(self) -> bool:
-        return any(one.settings.google.push.address for one in self._parts.served.values())
+        """Whether anybody has an address, also whom other processes serve: what is theirs may arrive here."""
+        settings = self._settings()
+        if settings is not self._looked_at:
+            self._looked_at = settings
+            template = [settings.template.prototype] if settings.template is not None else []
+            addresses = {user.google.push.address for user in (*settings.users, *template)}
+            self._paths = {urlsplit(address).path for address in addresses if address is not None}
+        return bool(self._paths)
 
     def _company(self) -> Company:
         self._served = {one.calendar.id: one for one in self._parts.served.values()}
@@ -230,16 +256,15 @@ class Push:
     def _was_read(self, calendar: Calendar, report: Report, began: float) -> None:
         self.keeper.was_read(calendar.id, began, touched=report.touched, failed=report.failed)
 
-    def _paths(self) -> set[str]:
-        addresses = {one.settings.google.push.address for one in self._parts.served.values()}
-        return {urlsplit(address).path for address in addresses if address is not None}
+    def _takes(self, path: str) -> bool:
+        return path == PATH or path in self._paths
 
     def _take(self, said: Notification | None) -> bool:
         return self.notifications.take(said)
 
     async def _listen(self) -> None:
         host, port = split_listen(self._settings().process.push_listen)
-        runner = make_receiver(self._paths, self._take)
+        runner = make_receiver(self._takes, self._take)
         await runner.setup()
         try:
             self.url = await listen_on(runner, host, port, "google.push.listen")

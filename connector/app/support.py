@@ -190,6 +190,7 @@ def _user(user: UserSettings) -> dict[str, Any]:
             "calendar": "primary" if google.calendar_id == "primary" else "<calendar>",
             "subject": "<address>" if google.subject else None,
             "api_url": _default_or_other(google.api_url, "https://www.googleapis.com"),
+            "push": google.push.address is not None,
             "requests_per_minute": google.requests_per_minute,
             "lost_after": str(google.lost_after),
         },

@@ -243,8 +243,9 @@ def _print(user: UserStatus) -> None:
     if user.push is not None:
         told = user.push
         since = f" since {told['since']}" if told["since"] else ""
-        last = told["last_notification"] or "none yet"
-        line = f"  push: {told['state']}{since}, last notification {last}"
+        line = f"  push: {told['state']}{since}"
+        if told["until"]:  # there is a channel
+            line += f", last notification {told['last_notification'] or 'none yet'}"
         line += f": {told['message']}" if told["message"] else ""
         print(line)  # noqa: T201  # the command's answer
     if user.resync is not None:

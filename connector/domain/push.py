@@ -196,12 +196,14 @@ def plan_channels(
     now: datetime,
     *,
     awaited: Collection[str] = (),
+    unsure: Collection[str] = (),
     suspect: Collection[int] = (),
 ) -> ChannelPlan:
     """What to make, to stop and to forget.
 
     `kept` are calendars that are to be watched, by this process (`wanted`) or by another one: channels of any other
-    are stopped. `awaited` are channels whose answer this process waits for. `suspect` calendars changed again and again
+    are stopped. `awaited` are channels whose answer this process waits for, `unsure` those that it asks for once more
+    by the same id, because the attempt failed and may have been applied. `suspect` calendars changed again and again
     without a word of their channel.
     """
     of_calendar: defaultdict[int, list[Channel]] = defaultdict(list)
@@ -223,7 +225,7 @@ def plan_channels(
             if calendar not in kept:
                 retire += [one.id for one in found if one.stopping_since is None]
             continue
-        unfit, fit, waiting = _sorted_out(found, want, awaited)
+        unfit, fit, waiting = _sorted_out(found, want, awaited, unsure)
         retire += [one.id for one in unfit]
         due = _due(fit, now, suspect=calendar in suspect)
         if due is not None and not waiting:
@@ -247,7 +249,7 @@ def _resource_of(channel: Channel, resources: Mapping[str, str]) -> str | None:
 
 
 def _sorted_out(
-    found: Iterable[Channel], want: Wanted, awaited: Collection[str]
+    found: Iterable[Channel], want: Wanted, awaited: Collection[str], unsure: Collection[str]
 ) -> tuple[list[Channel], list[Channel], bool]:
     """Those to give up, those that serve (the latest end last), and whether an answer is waited for."""
     unfit, fit, waiting = [], [], False
@@ -256,6 +258,8 @@ def _sorted_out(
             continue
         if one.id in awaited:
             waiting = True
+        elif one.id in unsure and one.early is None and one.made_for == want.made_for:
+            pass
         elif one.made_for != want.made_for or not one.is_answered:
             # Not answered: a crash came between, or the answer was lost. Google may have it or not.
             unfit.append(one)

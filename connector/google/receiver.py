@@ -7,7 +7,7 @@ be taken in now; then Google comes again, and so does everybody else. No body is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -16,7 +16,7 @@ from connector.domain.push import Notification
 from connector.google.channels import read_notification
 
 PATH = "/google/notifications"
-"""Where notifications arrive, beside the paths of the configured addresses."""
+"""Where notifications arrive, whatever else the configured addresses say."""
 LONGEST_LINE, LONGEST_FIELD, MOST_FIELDS = 2048, 4096, 64
 KEEP_ALIVE_SECONDS = 30.0
 
@@ -24,11 +24,11 @@ Take = Callable[[Notification | None], bool]
 """Takes in what came (None: a POST that is no notification); False if there is no room for more now."""
 
 
-def make_receiver(paths: Callable[[], Collection[str]], take: Take) -> web.ServerRunner:
-    """The server, not yet listening. `paths` are those of the configured addresses, as they are now."""
+def make_receiver(takes: Callable[[str], bool], take: Take) -> web.ServerRunner:
+    """The server, not yet listening. `takes` tells whether a path is one of the addresses', as they are now."""
 
     async def receive(request: web.BaseRequest) -> web.StreamResponse:
-        if request.method != "POST" or (request.path != PATH and request.path not in paths()):
+        if request.method != "POST" or not takes(request.path):
             return _bare(404)
         answer = _bare(204 if take(read_notification(request.headers)) else 503)
         if request.can_read_body:

@@ -94,6 +94,16 @@ def begin(connection: Connection, channel: Channel, secret: str) -> None:
     )
 
 
+def begin_again(connection: Connection, channel: str, secret: str) -> bool:
+    """Ask for the same channel with another secret, the first one being gone; False if it was given up meanwhile."""
+    kept = connection.execute(
+        "UPDATE channels SET token_digest = ? WHERE id = ? AND resource_id IS NULL"
+        " AND early_resource IS NULL AND stopping_ms IS NULL",
+        (secret, channel),
+    )
+    return kept.rowcount == 1
+
+
 def answered(
     connection: Connection,
     channel: str,

@@ -40,10 +40,13 @@ from connector.sync.wakes import Wakes
 _log = get_logger(__name__)
 
 AT_ONCE = 4
+PLANNED_INLINE = 500
 BACKOFF_FIRST, BACKOFF_MOST = timedelta(seconds=5), timedelta(minutes=10)
-ADDRESS_AGAIN = timedelta(minutes=10)
+ADDRESS_AGAIN = timedelta(minutes=2)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
 UNSUPPORTED_AGAIN = timedelta(days=7)
+SHORT_LIFE, SHORT_LIFE_AGAIN = timedelta(minutes=10), timedelta(seconds=60)
+"""Channels that live less than the one are made no more often than once in the other."""
 STOP_AGAIN_MOST = timedelta(hours=1)
 
 
@@ -102,6 +105,9 @@ class _Held:
     stops: dict[str, _Backoff] = field(default_factory=dict)
     addresses: dict[str, Trouble] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
+    unsure: dict[int, Channel] = field(default_factory=dict)
+    """Asked for in vain, perhaps made all the same: the next attempt has the same id, so that a long outage leaves no
+    trail of channels that may exist."""
     made_at: dict[int, float] = field(default_factory=dict)
     vouched: set[int] = field(default_factory=set)
     quiet: set[int] = field(default_factory=set)
@@ -181,10 +187,22 @@ class ChannelKeeper:
             if is_served and calendar not in company.watchers and company.elsewhere(guid)
         }
         suspect = {one for one in wanted if self._wakes.misses(one) >= MISSES_BORNE}
-        plan = plan_channels(
-            seen.channels, wanted, kept, now, awaited=held.awaited, suspect=suspect
+        planning = partial(
+            plan_channels,
+            seen.channels,
+            wanted,
+            kept,
+            now,
+            awaited=held.awaited,
+            unsure={one.id for one in held.unsure.values()},
+            suspect=suspect,
         )
+        # Thousands take a good part of a second: not of the loop's.
+        many = len(seen.channels) > PLANNED_INLINE
+        plan = await asyncio.to_thread(planning) if many else planning()
         if plan.retire or plan.forget:
+            over = {*plan.retire, *plan.forget}
+            held.unsure = {c: one for c, one in held.unsure.items() if one.id not in over}
             await self._state.run(partial(_settle, plan=plan, now=now))
         self._vouch(seen, wanted, plan, now)
         await self._act(company, plan, batch, now)
@@ -195,6 +213,7 @@ class ChannelKeeper:
         for calendar in held.names.keys() - company.watchers.keys():
             del held.names[calendar]
             held.tries.pop(calendar, None)
+            held.unsure.pop(calendar, None)
             held.made_at.pop(calendar, None)
             if calendar in held.vouched:
                 held.vouched.discard(calendar)
@@ -269,36 +288,50 @@ class ChannelKeeper:
             await self._trouble(watcher, refused)
             return
         token = secrets.token_urlsafe(32)
-        channel = Channel(str(uuid4()), watcher.calendar, watcher.made_for, now)
+        secret = secret_digest(token)
+        unsure = self._held.unsure.pop(watcher.calendar, None)
+        channel = unsure or Channel(str(uuid4()), watcher.calendar, watcher.made_for, now)
         self._held.awaited.add(channel.id)
         try:
-            await self._state.run(partial(rows.begin, channel=channel, secret=secret_digest(token)))
-            await self._watch(watcher, channel, token)
+            if unsure is None:
+                await self._state.run(partial(rows.begin, channel=channel, secret=secret))
+            elif not await self._state.run(
+                partial(rows.begin_again, channel=channel.id, secret=secret)
+            ):
+                return  # given up, or its own message came: the next round makes another
+            await self._watch(watcher, channel, token, is_first=unsure is None)
         finally:
             self._held.awaited.discard(channel.id)
 
-    async def _watch(self, watcher: Watcher, channel: Channel, token: str) -> None:
+    async def _watch(
+        self, watcher: Watcher, channel: Channel, token: str, *, is_first: bool
+    ) -> None:
         try:
             async with watcher.open() as channels:
                 answer = await channels.watch(channel.id, watcher.address, token)
                 await self._answered(watcher, channel, answer, channels)
         except RequestRefused as refused:
             if refused.reason == NOT_UNIQUE:
-                # The answer to an attempt of this very request was lost: Google has it, under a resource unknown to us.
-                await self._state.run(
-                    partial(rows.retire, channels=[channel.id], now=self._clock())
-                )
+                # The answer to an earlier attempt was lost: Google has it, under a resource unknown to us.
+                await self._give_up(channel)
                 return
-            await self._state.run(partial(rows.forget, channels=[channel.id]))
+            await (self._forget(channel) if is_first else self._give_up(channel))
             await self._refused(watcher, refused)
         except UserParked as parked:
-            # The readings say so; nothing of ours was made.
-            await self._state.run(partial(rows.forget, channels=[channel.id]))
+            # The readings say so, too.
+            await (self._forget(channel) if is_first else self._give_up(channel))
             await self._later(watcher, parked.reason.value, str(parked), None)
         except RetryLater as later:
-            # Google may have made it or not: it is given up as one of ours, and stopped once its resource is known.
-            await self._state.run(partial(rows.retire, channels=[channel.id], now=self._clock()))
+            self._held.unsure[watcher.calendar] = channel
             await self._later(watcher, "later", str(later), later.after_seconds)
+
+    async def _forget(self, channel: Channel) -> None:
+        """Google said no to the only attempt: there is no such channel."""
+        await self._state.run(partial(rows.forget, channels=[channel.id]))
+
+    async def _give_up(self, channel: Channel) -> None:
+        """Google may have it, or has it for sure: it is stopped once its resource is known."""
+        await self._state.run(partial(rows.retire, channels=[channel.id], now=self._clock()))
 
     async def _answered(
         self, watcher: Watcher, channel: Channel, answer: Watched, channels: Channels
@@ -318,6 +351,10 @@ class ChannelKeeper:
         self._wakes.renewed(watcher.calendar)
         self._held.made_at[watcher.calendar] = self._monotonic()
         self._held.tries.pop(watcher.calendar, None)
+        now = self._clock()
+        if answer.expires is not None and answer.expires - now < SHORT_LIFE:
+            # So short a life would be renewed again and again: polls do the work in between.
+            self._held.tries[watcher.calendar] = _Backoff(until=now + SHORT_LIFE_AGAIN)
         self._held.addresses.pop(watcher.address, None)
         if self._held.troubles is not None and watcher.calendar in self._held.troubles:
             await self._trouble(watcher, None)

@@ -75,6 +75,15 @@ def test_a_crash_between_watch_and_answer_leaves_a_row_that_is_given_up_and_repl
     assert plan(heard, channel("two")).stop == ((heard, "resource"),)
 
 
+def test_what_failed_and_is_asked_for_again_is_no_orphan_unless_it_speaks() -> None:
+    failed = channel(resource=None, expires=None, number=0)
+    assert plan(failed, unsure={"one"}) == ChannelPlan(create=(1,))
+    heard = replace(failed, early="by its own word")
+    assert plan(heard, unsure={"one"}).retire == ("one",)
+    other = {1: Wanted(1, made_for("https://b.example.com", "primary pam", "client"))}
+    assert plan(failed, unsure={"one"}, wanted=other).retire == ("one",)
+
+
 def test_an_orphan_of_which_nothing_is_ever_heard_is_forgotten_in_the_end() -> None:
     orphan = channel(resource=None, expires=None, number=0, stopping_since=NOW)
     assert plan(orphan, now=NOW + LONGEST_LIFETIME).forget == ("one",)

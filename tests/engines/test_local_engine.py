@@ -156,6 +156,29 @@ async def test_first_polls_are_spread_but_within_one_interval() -> None:
     assert max(firsts.values()) - min(firsts.values()) > 5
 
 
+async def test_a_relaxed_calendar_is_polled_more_slowly_while_it_can_be_read() -> None:
+    """As long as notifications prove to come; a failure is probed as ever."""
+    bench = Bench(interval=30.0)
+    heard: list[tuple[int, bool, float]] = []
+    bench.engine.heard = lambda calendar, report, began: heard.append(
+        (calendar.id, report.failed, began)
+    )
+    bench.calendars[0].relaxed = 300.0
+    await bench.pass_time(1200)
+    assert all(300.0 * (1 - local.JITTER) - 1 <= gap <= 301.0 for gap in bench.gaps())
+    assert heard == [(0, False, at) for _, at in bench.reads]
+    bench.engine.hasten(0)
+    bench.read = bench.parked
+    await bench.pass_time(1)
+    failing = len(bench.reads)
+    await bench.pass_time(120)
+    assert len(bench.reads) >= failing + 4
+    bench.read = bench.quiet
+    bench.calendars[0].relaxed = None
+    await bench.pass_time(400)
+    assert max(bench.gaps()[-8:]) <= 31.0
+
+
 @pytest.mark.parametrize("interval", [1.0, 30.0, 300.0])
 async def test_a_parked_calendar_is_probed_for_ever(interval: float) -> None:
     bench = Bench(interval=interval)

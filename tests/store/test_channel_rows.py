@@ -58,6 +58,21 @@ def test_an_answer_to_a_channel_that_was_given_up_is_told_to_be_late(state: Open
     assert not channels.answered(state, "one", "resource", None)
 
 
+def test_a_channel_is_asked_for_again_with_another_secret_until_it_is_known_to_exist(
+    state: OpenState,
+) -> None:
+    make(state, answered=False)
+    assert channels.begin_again(state, "one", secret_digest("another"))
+    assert verdicts(state, said(1)) == [Verdict.FORGED]
+    assert verdicts(state, said(1, token="another", state="sync")) == [Verdict.EARLY]
+    assert not channels.begin_again(state, "one", secret_digest("a third"))
+    make(state, "two")
+    make(state, "three", answered=False)
+    channels.retire(state, ["three"], NOW)
+    for gone in ("two", "three", "four"):
+        assert not channels.begin_again(state, gone, secret_digest("another"))
+
+
 def test_a_notification_counts_once(state: OpenState) -> None:
     make(state)
     assert verdicts(state, said(1, state="sync"), said(3), said(3), said(2), said(9)) == [

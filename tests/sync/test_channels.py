@@ -261,6 +261,38 @@ async def test_a_short_life_is_read_from_the_answer(watching: Watching) -> None:
     assert old.id not in {row.id for row in await watching.rows()}
 
 
+async def test_an_answer_that_was_lost_twice_leaves_nothing_behind(watching: Watching) -> None:
+    await watching.hire("pam")
+    watching.world.faults.add(Fault("events.watch", "reset_before"))
+    watching.world.faults.add(Fault("events.watch", "reset_after"))
+    await watching.round()
+    (orphan,) = watching.live()
+    for _ in range(4):
+        watching.now += timedelta(minutes=1)
+        await (
+            watching.round()
+        )  # by the same id, which is taken; by another one; the first is stopped
+    assert orphan.stopped
+    (new,) = watching.live()
+    assert [row.id for row in await watching.rows()] == [new.id]
+    assert await watching.tell(new, 2) is Verdict.ACCEPTED
+
+
+async def test_what_an_unanswered_channel_says_itself_tells_that_it_exists(
+    watching: Watching,
+) -> None:
+    await watching.hire("pam")
+    watching.world.faults.add(Fault("events.watch", "reset_before"))
+    watching.world.faults.add(Fault("events.watch", "reset_after"))
+    await watching.round()
+    (orphan,) = watching.live()
+    assert await watching.tell(orphan, 1, "sync") is Verdict.EARLY
+    watching.now += timedelta(minutes=1)
+    await watching.round()
+    assert orphan.stopped
+    assert len(watching.live()) == 1
+
+
 @pytest.mark.parametrize("lost", [1, 2])
 async def test_a_process_that_died_before_the_answer_leaves_nothing_behind(
     watching: Watching, lost: int
@@ -475,11 +507,20 @@ async def test_passing_failures_are_repeated_with_growing_pauses(watching: Watch
             watching.now += timedelta(seconds=10)
     assert 12 < len(watching.world.requests("events.watch")) < 40
     assert [one["event"] for one in logs].count("channel_put_off") == 1
+    assert len(await watching.rows()) == 1  # an outage leaves no trail
     watching.world.faults.clear()
     watching.now += timedelta(minutes=20)
     await watching.round()
-    await watching.round()  # those of which no answer came: Google knows none of them
     assert [one.id for one in watching.live()] == [row.id for row in await watching.rows()]
+
+
+async def test_channels_of_no_life_are_not_made_all_the_time(watching: Watching) -> None:
+    await watching.hire("pam")
+    watching.world.push.lifetime = timedelta(seconds=2)
+    for _ in range(300):
+        await watching.round()
+        watching.now += timedelta(seconds=1)
+    assert len(watching.world.requests("events.watch")) == 5
 
 
 async def test_a_round_makes_no_more_than_it_may(watching: Watching) -> None:
