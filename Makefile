@@ -19,8 +19,8 @@ storm: venv ## the long tests: storms, soaks, a real systemd
 soak: venv ## the daemon for half an hour under constant edits: memory, leaks, differences
 	@$(PY) -m benchmarks.soak $(ARGS)
 
-bench: venv ## the main job in figures
-	@$(PY) -m benchmarks.main_job $(ARGS)
+bench: venv ## what it does in figures, written to docs/benchmarks.md
+	@$(PY) -m benchmarks $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -1,0 +1,12 @@
+"""The benchmarks, in the order of their sections in `docs/benchmarks.md`."""
+
+from __future__ import annotations
+
+from benchmarks import memory
+from benchmarks.result import Benchmark
+
+BENCHMARKS: tuple[Benchmark, ...] = (memory.BENCHMARK,)
+
+
+def by_name() -> dict[str, Benchmark]:
+    return {benchmark.name: benchmark for benchmark in BENCHMARKS}
