@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from benchmarks.result import Benchmark, Measured, Picture, Result, Row
 
 PAGE, PICTURES, RESULTS = "benchmarks.md", "benchmarks", "benchmarks/results.json"
+WIDTH = 120
 HEAD = """# Figures
 
 What the connector was measured to do, and how to repeat it. Benchmarks print tables and assert nothing: trust counts
@@ -68,7 +70,7 @@ def _section(folder: Path, benchmark: Benchmark, measured: Measured) -> str:
     text = SECTION.format(
         title=benchmark.title,
         name=benchmark.name,
-        about=benchmark.about.strip().format_map(result.facts),
+        about=_wrapped(benchmark.about.strip().format_map(result.facts)),
         date=measured.date,
         seconds=measured.seconds,
         commit=measured.commit,
@@ -80,6 +82,19 @@ def _section(folder: Path, benchmark: Benchmark, measured: Measured) -> str:
         draw(picture, benchmark.picture, result)
         text += f"\n![{benchmark.title}]({PICTURES}/{picture.name})\n"
     return text
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs anew in lines of the page's width: figures that were put in make lines longer or shorter."""
+    parts = text.split("\n\n")
+    return "\n\n".join(
+        part
+        if part.startswith(("|", "-", "```"))
+        else textwrap.fill(
+            " ".join(part.split()), WIDTH, break_long_words=False, break_on_hyphens=False
+        )
+        for part in parts
+    )
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 PATIENCE_SECONDS = 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -81,3 +83,38 @@ def peak_bytes(pid: int | str = "self") -> int:
 def forget_peak() -> None:
     """Let `peak_bytes` of this process count from now."""
     Path("/proc/self/clear_refs").write_text("5")
+
+
+class Speaking:
+    """A child that is asked in lines of JSON and answers in lines of JSON."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    async def hear(self) -> dict[str, Any]:
+        """Its next answer."""
+        told: dict[str, Any] = json.loads(await line_of(self._process))
+        return told
+
+    async def ask(self, what: str, **how: object) -> dict[str, Any]:
+        """Its answer to a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": what, **how}).encode() + b"\n")
+        await self._process.stdin.drain()
+        return await self.hear()
+
+
+@asynccontextmanager
+async def speaking(*arguments: str) -> AsyncIterator[Speaking]:
+    """`python -m …` that can be asked, while the block lives."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=1 << 26,
+    )
+    try:
+        yield Speaking(process)
+    finally:
+        await end(process)

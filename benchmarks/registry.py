@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from benchmarks import memory
+from benchmarks import fleet, freshness, memory
 from benchmarks.result import Benchmark
 
-BENCHMARKS: tuple[Benchmark, ...] = (memory.BENCHMARK,)
+BENCHMARKS: tuple[Benchmark, ...] = (
+    freshness.BENCHMARK,
+    memory.BENCHMARK,
+    fleet.BENCHMARK,
+)
 
 
 def by_name() -> dict[str, Benchmark]:
