@@ -271,6 +271,23 @@ class Stored:
         held = sum(len(rows) for team in self.world.teams for rows in team.calendars.values())
         return {"held": held}
 
+    def keep(self) -> dict[str, Any]:
+        """Keep what is sent, and do bulk jobs at once: Salesloft's own time is not measured."""
+        self.world.switches.keep_bodies = True
+        self.world.switches.bulk_seconds_per_record = 0.0
+        return {}
+
+    def sent(self, file: Path) -> dict[str, Any]:
+        """All requests go into a file, in order; their points are told."""
+        requests = [
+            (entry.method, entry.path, dict(entry.query), entry.body) for entry in self.world.log
+        ]
+        file.write_text(json.dumps(requests))
+        peaks = [self.world.window_peaks(team) for team in self.world.teams]
+        limited = sum(entry.status == 429 for entry in self.world.log)
+        points = sum(entry.cost for entry in self.world.log)
+        return {"points": points, "busiest_team": max(peaks), "limited": limited}
+
     def watch(self) -> dict[str, Any]:
         """Note from now on what is stored."""
         self.world.log.clear()
@@ -306,6 +323,10 @@ async def serve_salesloft(company: Company, directory: Path) -> None:
             match command["do"]:
                 case "held":
                     _say(stored.held())
+                case "keep":
+                    _say(stored.keep())
+                case "sent":
+                    _say(stored.sent(Path(command["file"])))
                 case "watch":
                     _say(stored.watch())
                 case "write":

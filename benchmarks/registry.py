@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks import fleet, freshness, memory
+from benchmarks import fleet, freshness, initial, memory
 from benchmarks.result import Benchmark
 
 BENCHMARKS: tuple[Benchmark, ...] = (
+    initial.BENCHMARK,
     freshness.BENCHMARK,
     memory.BENCHMARK,
     fleet.BENCHMARK,
