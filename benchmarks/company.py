@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from benchmarks.workload import MODEL, Change, changes, fill
+from benchmarks.workload import MODEL, Change, Kind, changes, fill
 from connector.domain.mapping import to_millis
 from connector.simulator.google import GoogleWorld, make_google_app
 from connector.simulator.google.quota import Quota
@@ -143,6 +143,11 @@ class Calendars:
         (self.directory / "changes.json").write_text(json.dumps(self._made))
         return {"changes": len(self._made)}
 
+    def move(self, pick: int) -> dict[str, Any]:
+        """The first seller moves a meeting of the next days."""
+        calendar = self._judge.sellers[name_of(0)]
+        return {"moved": Change(Kind.MOVE, pick).make(calendar, self.world.now())}
+
     def asked(self) -> dict[str, Any]:
         """What was asked of Google since the changes began."""
         listed: dict[str, list[float]] = defaultdict(list)
@@ -243,6 +248,8 @@ async def serve_google(company: Company, directory: Path) -> None:
                     _say(calendars.change(command["seconds"]))
                 case "changed":
                     _say(await calendars.changed())
+                case "move":
+                    _say(calendars.move(command["pick"]))
                 case "asked":
                     _say(calendars.asked())
 

@@ -48,10 +48,19 @@ make bench ARGS={name}
 
 {table}
 """
+UNMEASURED = """
+## {title}
+
+```
+make bench ARGS={name}
+```
+
+Not measured yet.
+"""
 
 
 def render(folder: Path, benchmarks: Sequence[Benchmark], results: Mapping[str, Measured]) -> None:
-    """The page of all benchmarks that have a result, in `folder` (`docs`)."""
+    """The page of all benchmarks, in `folder` (`docs`)."""
     (folder / PICTURES).mkdir(parents=True, exist_ok=True)
     measured = [one for one in benchmarks if one.name in results]
     contents = [
@@ -60,12 +69,14 @@ def render(folder: Path, benchmarks: Sequence[Benchmark], results: Mapping[str, 
     ]
     alone = ", ".join(f"`{one.name}`" for one in benchmarks if one.alone) or "none"
     page = HEAD.format(alone=alone, contents="\n".join(contents))
-    for benchmark in measured:
-        page += _section(folder, benchmark, results[benchmark.name])
+    for benchmark in benchmarks:
+        page += _section(folder, benchmark, results.get(benchmark.name))
     (folder / PAGE).write_text(page)
 
 
-def _section(folder: Path, benchmark: Benchmark, measured: Measured) -> str:
+def _section(folder: Path, benchmark: Benchmark, measured: Measured | None) -> str:
+    if measured is None:
+        return UNMEASURED.format(title=benchmark.title, name=benchmark.name)
     result = measured.result
     text = SECTION.format(
         title=benchmark.title,
@@ -117,8 +128,10 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("| " + " | ".join(line[n] for n in used) + " |" for line in written)
 
 
-def _number(value: float) -> str:
+def _number(value: float | str) -> str:
     """Three digits that count, and no more."""
+    if isinstance(value, str):
+        return value
     if abs(value) >= 100 or value == int(value):
         return f"{value:,.0f}"
     return f"{value:.3g}"

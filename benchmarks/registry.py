@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from benchmarks import fleet, freshness, initial, memory
+from benchmarks import (
+    delivery,
+    fleet,
+    freshness,
+    initial,
+    main_job,
+    memory,
+    page_bytes,
+    quiet,
+    size,
+)
 from benchmarks.result import Benchmark
+from benchmarks.soak import section
 
 BENCHMARKS: tuple[Benchmark, ...] = (
+    main_job.BENCHMARK,
+    quiet.BENCHMARK,
     initial.BENCHMARK,
     freshness.BENCHMARK,
     memory.BENCHMARK,
+    size.BENCHMARK,
+    page_bytes.BENCHMARK,
     fleet.BENCHMARK,
+    delivery.BENCHMARK,
+    section.BENCHMARK,
 )
 
 
