@@ -22,8 +22,8 @@ soak: venv ## the daemon for half an hour under constant edits: memory, leaks, d
 faults: venv ## what several nodes do when something breaks (as root: all of it)
 	@$(PY) -m benchmarks.faults $(ARGS)
 
-bench: venv ## the main job in figures
-	@$(PY) -m benchmarks.main_job $(ARGS)
+bench: venv ## what it does in figures, written to docs/benchmarks.md
+	@$(PY) -m benchmarks $(ARGS)
 
 lint: venv ## ruff: rules and format
 	@$(PY) -m ruff check .

@@ -1,13 +1,12 @@
 """The main job in figures: requests of an initial sync and of a quiet cycle, and seconds from an edit to its arrival.
 
-    .venv/bin/python -m benchmarks.main_job [--edits 60]
+    .venv/bin/python -m benchmarks main_job
 
 Three sellers with 400 single events and 40 series each, both simulators in this process, the daemon in another.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
 import tempfile
@@ -18,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from benchmarks.result import Benchmark, Result, Row, quantile
 from connector.observe.log import configure_logging
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office, open_office
@@ -25,22 +25,33 @@ from tests.people import fill
 
 SELLERS = ("pam", "jim", "dwight")
 POLL_SECONDS = 1.0
+ABOUT = """
+{sellers} sellers with {singles} single events and {series} series each; both simulators in one process, the
+program in another. Requests and points of an initial sync and of a quiet cycle, and the seconds from {edits}
+edits, made at any moment of a poll, until Salesloft has them. The ratios are to an upsert of a point for each
+occurrence, and to the poll interval of {interval} s.
+"""
 
 
-async def measure(edits: int) -> None:
+async def measure(edits: int, singles: int, series: int) -> Result:
     configure_logging()
     with tempfile.TemporaryDirectory() as directory:
         async with open_office(Path(directory)) as office:
             office.points_per_minute = 600
             rng = Random(7)
             for name in SELLERS:
-                fill(office.hire(name), rng, office.clock(), singles=400, series=40)
-            await initial_sync(office)
-            await freshness(office, rng, edits)
+                fill(office.hire(name), rng, office.clock(), singles=singles, series=series)
+            rows = await cycles(office)
+            rows += await freshness(office, rng, edits)
+    facts = {"sellers": len(SELLERS), "singles": singles, "series": series, "edits": edits}
+    shown = {name: str(value) for name, value in facts.items()}
+    return Result(tuple(rows), shown | {"interval": f"{POLL_SECONDS:.0f}"})
 
 
-async def initial_sync(office: Office) -> None:
+async def cycles(office: Office) -> list[Row]:
+    """An initial sync and a quiet cycle."""
     office.salesloft.switches.bulk_seconds_per_record = 0.0
+    rows = []
     for title, full in (("initial sync", True), ("quiet cycle", False)):
         google, salesloft = len(office.google.log), len(office.salesloft.log)
         began = time.perf_counter()
@@ -49,17 +60,27 @@ async def initial_sync(office: Office) -> None:
         to_google = Counter(entry.route for entry in office.google.log[google:])
         to_salesloft = Counter(entry.route for entry in office.salesloft.log[salesloft:])
         points = sum(entry.cost for entry in office.salesloft.log[salesloft:])
-        print(f"{title}: {summary.accepted} occurrences in {seconds:.2f} s, {points} points")
-        print(f"  Google: {dict(to_google)}\n  Salesloft: {dict(to_salesloft)}")
-        if summary.accepted:
-            print(f"  points against one-by-one upserts: {points / summary.accepted:.4f}")
+        share = points / summary.accepted if summary.accepted else None
+        rows += [
+            Row(f"{title}: occurrences", summary.accepted),
+            Row(f"{title}: seconds", seconds, "s"),
+            Row(f"{title}: points", points, "", share),
+            Row(f"{title}: requests to Google", to_google.total(), note=_told(to_google)),
+            Row(f"{title}: requests to Salesloft", to_salesloft.total(), note=_told(to_salesloft)),
+        ]
+    return rows
+
+
+def _told(routes: Counter[str]) -> str:
+    return ", ".join(f"{count} {route}" for route, count in sorted(routes.items()))
 
 
 def arrived(office: Office, name: str, event_id: str) -> bool:
     return any(key[0] == event_id for key in office.held(name))
 
 
-async def freshness(office: Office, rng: Random, edits: int) -> None:
+async def freshness(office: Office, rng: Random, edits: int) -> list[Row]:
+    """Seconds from an edit to its arrival."""
     requests = Requests(office)
     seconds: list[float] = []
     async with daemon_of(office) as daemon:
@@ -75,20 +96,17 @@ async def freshness(office: Office, rng: Random, edits: int) -> None:
             await requests.until(partial(arrived, office, name, event_id))
             seconds.append(time.perf_counter() - began)
         await daemon.end()
-    cuts = statistics.quantiles(seconds, n=20)
-    print(f"edit → Salesloft at poll_interval {POLL_SECONDS:.0f} s, {edits} edits:")
-    print(
-        f"  p50 {statistics.median(seconds):.2f} s, p95 {cuts[18]:.2f} s, max {max(seconds):.2f} s"
-    )
-    print(f"  p50 against the poll interval: {statistics.median(seconds) / POLL_SECONDS:.2f}")
-    print(f"  most points in any 60 s: {office.salesloft.window_peaks(KEY)}")
+    half, most = statistics.median(seconds), quantile(seconds, 0.95)
+    return [
+        Row("from an edit to Salesloft, half of them", half, "s", half / POLL_SECONDS),
+        Row("from an edit to Salesloft, 95 %", most, "s", most / POLL_SECONDS),
+        Row("from an edit to Salesloft, all", max(seconds), "s", max(seconds) / POLL_SECONDS),
+        Row("points in any 60 s", office.salesloft.window_peaks(KEY)),
+    ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--edits", type=int, default=60)
-    asyncio.run(measure(parser.parse_args().edits))
+def run(quick: bool) -> Result:
+    return asyncio.run(measure(3, 10, 2) if quick else measure(60, 400, 40))
 
 
-if __name__ == "__main__":
-    main()
+BENCHMARK = Benchmark("main_job", "The main job: from an edit to Salesloft", ABOUT, run)

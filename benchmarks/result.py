@@ -15,11 +15,14 @@ Points = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `ratio` is to its baseline, measured in the same run; `least` and `most` are of several rounds."""
+    """One figure, or a few words in its place.
+
+    `ratio` is to its baseline, measured in the same run; `least` and `most` are of several rounds.
+    """
 
     name: str
-    value: float
-    unit: str
+    value: float | str
+    unit: str = ""
     ratio: float | None = None
     least: float | None = None
     most: float | None = None

@@ -178,7 +178,7 @@ class Office:
         found = [f"{name}: missing {key}" for key in wanted.keys() - held.keys()]
         found += [f"{name}: extra {key} {held[key]}" for key in held.keys() - wanted.keys()]
         for key in wanted.keys() & held.keys():
-            expected = self._expected(wanted[key], calendar)
+            expected = self.expected(wanted[key], calendar)
             actual = _facts(held[key])
             found += [
                 f"{name}: {key} {fact}: wanted {expected[fact]!r}, held {actual[fact]!r}"
@@ -187,7 +187,8 @@ class Office:
             ]
         return found
 
-    def _expected(self, seen: Occurrence, calendar: Calendar) -> dict[str, Any]:
+    def expected(self, seen: Occurrence, calendar: Calendar) -> dict[str, Any]:
+        """What Salesloft must hold of an occurrence."""
         declined = any(g.is_self and g.response_status == "declined" for g in seen.attendees)
         role = calendar.role_of(calendar.owner)
         facts: dict[str, Any] = {

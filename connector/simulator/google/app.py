@@ -6,7 +6,7 @@ import gzip
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import format_datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from aiohttp import web
@@ -28,7 +28,7 @@ from .call import (
 from .control import add_control_routes
 from .errors import GoogleRefusal, not_found
 from .known_fields import check_selection
-from .selector import parse_fields, select
+from .selector import Selection, parse_fields, select
 from .token_endpoint import grant
 from .world import GoogleWorld, LogEntry
 
@@ -120,13 +120,19 @@ async def _serve(
     resource, verb = name.split(".")
     dotted = f"{resource[0].upper()}{resource[1:]}.{verb.capitalize()}"
     call = authorised(world, request, scopes, dotted)
-    selector = request.query.get("fields")
-    selection = parse_fields(selector) if selector else {}
-    check_selection(selection, name)
+    selection = _selection(request.query.get("fields") or "", name)
     answer = await method(call)
     if answer is None:
         return web.Response(status=204)
     return json_answer(request, select(answer, selection))
+
+
+@lru_cache(maxsize=256)
+def _selection(selector: str, name: str) -> Selection:
+    """What `fields` selects of a method's answer; a client asks with few different ones, again and again."""
+    selection = parse_fields(selector) if selector else {}
+    check_selection(selection, name)
+    return selection
 
 
 def json_answer(

@@ -8,9 +8,11 @@ changed during the walk is told once more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import itemgetter
 
 from .calendar import Calendar
 from .errors import full_sync_required, invalid, refusal
@@ -33,6 +35,7 @@ _UPDATED_MIN_HORIZON = timedelta(days=28)
 _CANCELLED_INSTANCES = timedelta(days=182)  # of a deleted series, with singleEvents=true
 _UNBOUNDED_PAST = timedelta(days=365)
 _FIRST: SortKey = (0, 0, "")
+_KEY: Callable[[tuple[SortKey, Row]], SortKey] = itemgetter(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +58,15 @@ def list_page(
     _check_updated_min(query, now)
     if faults.take("empty_page", calendar.id):
         return Page([], next_page_token=replace(page, issue=page.issue + 1).encoded())
-    rows = _wanted(_candidates(calendar, query, since, now), query)
-    keyed = sorted(((_key(row, calendar, query), row) for row in rows), key=lambda pair: pair[0])
-    ahead = [pair for pair in keyed if pair[0] > page.after]
-    cut = ahead[: query.max_results]
+    keyed = _listing(calendar, query, since, now)
+    first = bisect_right(keyed, page.after, key=_KEY)
+    ahead = len(keyed) - first
+    cut = keyed[first : first + query.max_results]
     shown = [row for _, row in cut if _visible(row, calendar, query)]
-    behind = [row for key, row in keyed if key == page.after]
+    behind = [row for _, row in keyed[bisect_left(keyed, page.after, key=_KEY) : first]]
     if behind and faults.take("duplicate_item", calendar.id):
         shown = [*behind, *shown]
-    if len(ahead) > len(cut):
+    if ahead > len(cut):
         return Page(shown, next_page_token=replace(page, after=cut[-1][0], issue=0).encoded())
     if query.order_by is not None:
         return Page(shown)
@@ -74,6 +77,22 @@ def list_page(
     if since is None and faults.take("gone_after_full", calendar.id):
         calendar.expire_tokens()
     return Page(shown, next_sync_token=token)
+
+
+def _listing(
+    calendar: Calendar, query: EventsQuery, since: int | None, now: datetime
+) -> list[tuple[SortKey, Row]]:
+    """All rows of a listing in its order. That of many pages is kept as long as nothing in the calendar changes."""
+    kept = (query.checksum, calendar.version, calendar.last_stamp, frozenset(calendar.quirks))
+    if calendar.listing is not None and calendar.listing[0] == kept:
+        return calendar.listing[1]
+    rows = _wanted(_candidates(calendar, query, since, now), query)
+    keyed = sorted(((_key(row, calendar, query), row) for row in rows), key=_KEY)
+    # Without a beginning, what is expanded depends on the present.
+    lasts = not query.single_events or query.time_min is not None
+    several = len(keyed) > query.max_results and lasts
+    calendar.listing = (kept, keyed) if several else None
+    return keyed
 
 
 def _since(calendar: Calendar, query: EventsQuery) -> int | None:

@@ -25,6 +25,7 @@ from .times import (
     zone_named,
     zone_of,
 )
+from .tokens import SortKey
 
 Role = Literal["owner", "writer", "writerWithoutPrivateAccess", "reader", "freeBusyReader", "none"]
 Quirk = Literal["exception_before_master", "cancelled_masters_listed"]
@@ -74,6 +75,10 @@ class CalendarState:
         self.changed: Callable[..., None] = lambda *_: None
         """Told of each change, with the calendar's id: push channels are."""
         self.last_stamp = tick()
+        self.version = 0
+        """Rises with every row that comes, changes or goes."""
+        self.listing: tuple[object, list[tuple[SortKey, Row]]] | None = None
+        """The last listing of several pages, and what it depends on."""
 
     @property
     def email(self) -> str:
@@ -241,6 +246,7 @@ class CalendarState:
             self._series.setdefault(row.base, set()).add(row.id)
 
     def _drop(self, event_id: str) -> None:
+        self.version += 1
         row = self.rows.pop(event_id, None)
         if row is not None and row.series is not None:
             self._exceptions[row.series].discard(event_id)

@@ -31,6 +31,8 @@ class TeamWriter:
         self.queue = queue
         self.stale_writes: list[StaleWrite] = []
         self.bulk_conflicts: list[BulkConflict] = []
+        self.on_stored: Callable[[EventKey, datetime, float], None] | None = None
+        """Told of everything that is stored: the key, its `updated_at`, and when, by the monotonic clock."""
         self._switches = switches
         self._rng = rng
         self._now, self._monotonic = clocks
@@ -100,6 +102,9 @@ class TeamWriter:
         if found is not None and found != key:
             del rows[found]
         rows[key] = applied.row
+        if self.on_stored is not None:
+            written = EventKey(fields["calendar_id"], *key)
+            self.on_stored(written, applied.row.event.updated_at, at)
         return applied
 
     def _note_bulk_conflict(self, fields: dict[str, Any]) -> None:

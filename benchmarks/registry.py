@@ -1,0 +1,38 @@
+"""The benchmarks, in the order of their sections in `docs/benchmarks.md`."""
+
+from __future__ import annotations
+
+from benchmarks import (
+    delivery,
+    fleet,
+    freshness,
+    initial,
+    main_job,
+    memory,
+    page_bytes,
+    page_sizes,
+    quiet,
+    requests,
+    size,
+)
+from benchmarks.result import Benchmark
+from benchmarks.soak import section
+
+BENCHMARKS: tuple[Benchmark, ...] = (
+    main_job.BENCHMARK,
+    quiet.BENCHMARK,
+    initial.BENCHMARK,
+    freshness.BENCHMARK,
+    memory.BENCHMARK,
+    size.BENCHMARK,
+    requests.BENCHMARK,
+    page_sizes.BENCHMARK,
+    page_bytes.BENCHMARK,
+    fleet.BENCHMARK,
+    delivery.BENCHMARK,
+    section.BENCHMARK,
+)
+
+
+def by_name() -> dict[str, Benchmark]:
+    return {benchmark.name: benchmark for benchmark in BENCHMARKS}
