@@ -24,9 +24,10 @@ from connector.simulator.google import push as simulated
 from connector.simulator.processes import serve
 from connector.store import State, open_copy
 from connector.store import channels as rows
-from connector.sync.channels import ADDRESS_AGAIN, ChannelKeeper, Company, Watcher
+from connector.sync.channels import ADDRESS_AGAIN, ChannelKeeper
 from connector.sync.notifications import BATCH, ROOM, Notifications
 from connector.sync.wakes import Wakes
+from connector.sync.watching import Company, Watcher
 
 ADDRESS = "https://calendar.example.com/google/notifications"
 WEEK = timedelta(days=7)
