@@ -140,7 +140,7 @@ class ChannelPlan:
 
 def secret_digest(token: str) -> str:
     """What is kept of a channel's secret. It is random and long, so that no salt is needed."""
-    return sha256(b"gcal-salesloft channel " + token.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(b"gcal-salesloft channel " + token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def made_for(address: str, source: str, client: str) -> str:
