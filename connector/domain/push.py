@@ -211,7 +211,9 @@ def plan_channels(
     forget: list[str] = []
     for channel in channels:
         if channel.ends <= now and channel.id not in awaited:
-            forget.append(channel.id)
+            # By this clock; by Google's a last message may still be on its way.
+            if channel.ends + SLACK <= now:
+                forget.append(channel.id)
             continue
         of_calendar[channel.calendar].append(channel)
         if channel.resource is not None:

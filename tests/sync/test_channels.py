@@ -257,7 +257,7 @@ async def test_an_old_channel_whose_successor_is_proved_says_nothing_that_counts
 async def test_a_short_life_is_read_from_the_answer(watching: Watching) -> None:
     watching.world.push.lifetime = timedelta(hours=1)
     old = await proved(watching)
-    for _ in range(60):
+    for _ in range(66):
         watching.now += timedelta(minutes=1)
         await watching.round()
         assert watching.live() != []
