@@ -85,7 +85,7 @@ class Notifications:
             # Only where it happened: its own words may quote what came.
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
-            _log.error("notifications_failed", message=f"unexpected {where}; they are dropped")
+            _log.error("push_failed", message=f"unexpected {where}; they are dropped")
             return True
 
     async def judge_some(self) -> bool:

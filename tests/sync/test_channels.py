@@ -632,7 +632,7 @@ async def test_a_mistake_of_ours_is_said_and_ends_nothing(
         message = simulated.Message(channel, 7, "exists")
         watching.notifications.take(read_notification(message.headers))
         assert await watching.notifications._judged()
-    assert [one["event"] for one in logs] == ["notifications_failed"]
+    assert [one["event"] for one in logs] == ["push_failed"]
     assert await watching.tell(channel, 8) is Verdict.ACCEPTED
 
 
