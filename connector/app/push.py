@@ -73,10 +73,19 @@ class Reads(Protocol):
 class Push:
     """Push for the users whom `parts` serves. Does nothing but look while nobody has an address for notifications."""
 
-    def __init__(self, parts: Parts, engine: Reads, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        engine: Reads,
+        settings: Callable[[], Settings],
+        *,
+        shares_port: bool = False,
+    ) -> None:
+        """`shares_port`: several nodes of one machine listen together; each may take in what concerns any of them."""
         self._parts = parts
         self._engine = engine
         self._settings = settings
+        self._shares_port = shares_port
         self._served: dict[int, Served] = {}
         self._watchers: dict[int, tuple[Served, Watcher]] = {}
         self._known: dict[str, tuple[int, UserSettings]] = {}
@@ -267,7 +276,9 @@ class Push:
         runner = make_receiver(self._takes, self._take)
         await runner.setup()
         try:
-            self.url = await listen_on(runner, host, port, "google.push.listen")
+            self.url = await listen_on(
+                runner, host, port, "google.push.listen", shared=self._shares_port
+            )
         except ConnectorError:
             await runner.cleanup()
             raise
