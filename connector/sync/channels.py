@@ -65,6 +65,8 @@ class _Held:
     vouched: set[int] = field(default_factory=set)
     quiet: set[int] = field(default_factory=set)
     names: dict[int, UserName] = field(default_factory=dict)
+    strangers: set[int] = field(default_factory=set)
+    """Had news since the last round, which knew of no watcher for them."""
 
 
 class ChannelKeeper:
@@ -97,7 +99,11 @@ class ChannelKeeper:
         if calendar in self._held.names:
             self._held.quiet.discard(calendar)
             self._relax(calendar, False)
-            self._wakes.told(calendar)
+        else:
+            # Another process's, or ours since a moment ago: its first reading may have begun before the change.
+            self._held.strangers.add(calendar)
+            self._wakes.watch(calendar)
+        self._wakes.told(calendar)
 
     def was_read(self, calendar: int, began: float, *, touched: bool, failed: bool) -> None:
         """A reading that began then (monotonic) is over; `touched`: Google's listing named something."""
@@ -178,6 +184,9 @@ class ChannelKeeper:
                 held.vouched.discard(calendar)
                 self._relax(calendar, False)
             self._wakes.drop(calendar)
+        for calendar in held.strangers - company.watchers.keys():
+            self._wakes.drop(calendar)
+        held.strangers.clear()
         for calendar, one in company.watchers.items():
             if calendar not in held.names:
                 held.names[calendar] = one.name

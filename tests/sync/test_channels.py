@@ -548,6 +548,23 @@ async def test_news_that_another_process_took_in_wake_this_one(watching: Watchin
     assert watching.hastened == [calendar]
 
 
+async def test_news_of_a_calendar_that_is_served_since_a_moment_ago_wake_it(
+    watching: Watching,
+) -> None:
+    """Before any round has noticed; its first reading may have begun before the change."""
+    channel = await proved(watching)
+    (calendar,) = watching.relaxed
+    watching.new_process()
+    await watching.notifications.look()
+    assert await watching.tell(channel, 4) is Verdict.ACCEPTED
+    assert watching.hastened == [calendar]
+    watching.served.clear()
+    watching.elsewhere.add("pam")
+    await watching.round()
+    assert await watching.tell(channel, 5) is Verdict.ACCEPTED  # for another process
+    assert watching.live() == [channel]
+
+
 async def test_a_start_wakes_nobody_for_what_came_before_it(watching: Watching) -> None:
     channel = await proved(watching)
     await watching.tell(channel, 4)
