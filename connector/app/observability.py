@@ -163,12 +163,20 @@ async def observability(
 
 
 async def listen_on(
-    runner: web.BaseRunner, host: str, port: int, key: str = "observability.listen"
+    runner: web.BaseRunner,
+    host: str,
+    port: int,
+    key: str = "observability.listen",
+    *,
+    shared: bool = False,
 ) -> str:
-    """Let a server listen; its URL. `key` names the setting that says where, for errors."""
+    """Let a server listen; its URL. `key` names the setting that says where, for errors.
+
+    `shared`: beside other processes of this user that share it too; the system spreads what comes.
+    """
     table, _, name = key.rpartition(".")
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, reuse_port=shared or None).start()
     except socket.gaierror as error:
         raise _no_such(host, port, error.strerror or "unknown", key) from error
     except OSError as error:

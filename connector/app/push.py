@@ -35,10 +35,11 @@ from connector.google.receiver import PATH, make_receiver
 from connector.observe.log import get_logger
 from connector.settings.model import Settings, UserSettings
 from connector.settings.values import split_listen
-from connector.sync.channels import ChannelKeeper, Company, Watcher
+from connector.sync.channels import ChannelKeeper
 from connector.sync.cycle import Report
 from connector.sync.notifications import Notifications
 from connector.sync.wakes import Wakes
+from connector.sync.watching import Company, Watcher
 
 _log = get_logger(__name__)
 
@@ -72,10 +73,19 @@ class Reads(Protocol):
 class Push:
     """Push for the users whom `parts` serves. Does nothing but look while nobody has an address for notifications."""
 
-    def __init__(self, parts: Parts, engine: Reads, settings: Callable[[], Settings]) -> None:
+    def __init__(
+        self,
+        parts: Parts,
+        engine: Reads,
+        settings: Callable[[], Settings],
+        *,
+        shares_port: bool = False,
+    ) -> None:
+        """`shares_port`: several nodes of one machine listen together; each may take in what concerns any of them."""
         self._parts = parts
         self._engine = engine
         self._settings = settings
+        self._shares_port = shares_port
         self._served: dict[int, Served] = {}
         self._watchers: dict[int, tuple[Served, Watcher]] = {}
         self._known: dict[str, tuple[int, UserSettings]] = {}
@@ -83,6 +93,8 @@ class Push:
         self._judging: asyncio.Task[None] | None = None
         self._looked_at: Settings | None = None
         self._paths: set[str] = set()
+        self._pushed: dict[UserGuid, bool] = {}
+        self._pushed_without_file = False
         self._is_idle = False
         self._round_not_before = 0.0
         self._listen_not_before = 0.0
@@ -147,6 +159,11 @@ class Push:
             template = [settings.template.prototype] if settings.template is not None else []
             addresses = {user.google.push.address for user in (*settings.users, *template)}
             self._paths = {urlsplit(address).path for address in addresses if address is not None}
+            self._pushed = {
+                user.salesloft.user_guid: user.google.push.address is not None
+                for user in settings.users
+            }
+            self._pushed_without_file = any(one.google.push.address for one in template)
         return bool(self._paths)
 
     def _company(self) -> Company:
@@ -191,15 +208,7 @@ class Push:
 
     def _is_elsewhere(self, guid: UserGuid) -> bool:
         """Whether a user who is not served here is to be watched all the same, by another process on this state."""
-        settings = self._settings()
-        here = {one.settings.salesloft.user_guid for one in self._parts.served.values()}
-        if guid in here:
-            return False
-        for user in settings.users:
-            if user.salesloft.user_guid == guid:
-                return user.google.push.address is not None
-        template = settings.template
-        return template is not None and template.prototype.google.push.address is not None
+        return self._pushed.get(guid, self._pushed_without_file)
 
     def _of_served(self, one: Served) -> AbstractAsyncContextManager[google.GoogleChannels]:
         return contextlib.nullcontext(self._channels(one.settings, one.tokens))
@@ -267,7 +276,9 @@ class Push:
         runner = make_receiver(self._takes, self._take)
         await runner.setup()
         try:
-            self.url = await listen_on(runner, host, port, "google.push.listen")
+            self.url = await listen_on(
+                runner, host, port, "google.push.listen", shared=self._shares_port
+            )
         except ConnectorError:
             await runner.cleanup()
             raise

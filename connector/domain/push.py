@@ -140,7 +140,7 @@ class ChannelPlan:
 
 def secret_digest(token: str) -> str:
     """What is kept of a channel's secret. It is random and long, so that no salt is needed."""
-    return sha256(b"gcal-salesloft channel " + token.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256(b"gcal-salesloft channel " + token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def made_for(address: str, source: str, client: str) -> str:
@@ -211,7 +211,9 @@ def plan_channels(
     forget: list[str] = []
     for channel in channels:
         if channel.ends <= now and channel.id not in awaited:
-            forget.append(channel.id)
+            # By this clock; by Google's a last message may still be on its way.
+            if channel.ends + SLACK <= now:
+                forget.append(channel.id)
             continue
         of_calendar[channel.calendar].append(channel)
         if channel.resource is not None:

@@ -23,7 +23,7 @@ UNSUPPORTED = "pushNotSupportedForRequestedResource"
 NOT_UNIQUE = "channelIdNotUnique"
 ADDRESS_REFUSED = frozenset({"push.webhookUrlUnauthorized", "push.webhookUrlNotHttps"})
 """Reasons of a RequestRefused that speak of the calendar, of the id, and of the address."""
-LONGEST_ID, LONGEST_NUMBER = 64, 18
+LONGEST_ID, LONGEST_NUMBER, LONGEST_RESOURCE = 64, 18, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +90,14 @@ def read_notification(headers: Mapping[str, Any]) -> Notification | None:
     if not (number.isascii() and number.isdigit()) or len(number) > LONGEST_NUMBER:
         return None
     return Notification(
-        channel=channel.encode("utf-8", "replace").decode(),
-        resource=headers.get("X-Goog-Resource-ID", ""),
+        channel=_storable(channel),
+        resource=_storable(headers.get("X-Goog-Resource-ID", "")[:LONGEST_RESOURCE]),
         secret=secret_digest(headers.get("X-Goog-Channel-Token", "")),
         number=int(number),
         state=MessageState(state),
     )
+
+
+def _storable(text: str) -> str:
+    """A header's text as any database takes it: bytes that are no text, and NUL, become question marks."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "?")

@@ -29,6 +29,16 @@ _NAMED = (
     f"SELECT {_COLUMNS}, token_digest FROM channels WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608  # own names
 )
 
+# Another process may take one in at the same moment: nothing ever goes back.
+_TAKE_IN = """
+    UPDATE channels SET
+        message_number = CASE WHEN message_number < :number THEN :number ELSE message_number END,
+        notified_ms = CASE WHEN CAST(:at AS BIGINT) IS NULL OR notified_ms >= CAST(:at AS BIGINT) THEN notified_ms
+                           ELSE CAST(:at AS BIGINT) END,
+        quiet_ms = CASE WHEN :heard THEN NULL ELSE quiet_ms END
+    WHERE id = :id
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -146,7 +156,8 @@ def accept(connection: Connection, said: Sequence[Notification], now: datetime) 
     known: dict[str, tuple[Channel, str]] = {
         row[0]: (_to_channel(row[:-1]), row[-1]) for row in connection.execute(_NAMED, (ids,))
     }
-    heard, changed = [], {}
+    heard: list[Heard] = []
+    changed: dict[str, tuple[Channel, bool]] = {}
     for one in said:
         channel, secret = known.get(one.channel, (None, None))
         verdict = judge(one, channel, secret, now)
@@ -158,11 +169,18 @@ def accept(connection: Connection, said: Sequence[Notification], now: datetime) 
         taken = after(channel, one, verdict, now)
         if taken is not channel:
             known[one.channel] = (taken, secret)
-            changed[one.channel] = taken
-    for channel in changed.values():
+            earlier = changed.get(one.channel)
+            heard_of = verdict is Verdict.ACCEPTED or (earlier is not None and earlier[1])
+            changed[one.channel] = (taken, heard_of)
+    for channel, heard_of in changed.values():
         connection.execute(
-            "UPDATE channels SET message_number = ?, notified_ms = ?, quiet_ms = ? WHERE id = ?",
-            (channel.number, _millis(channel.notified), _millis(channel.quiet_since), channel.id),
+            _TAKE_IN,
+            {
+                "id": channel.id,
+                "number": channel.number,
+                "at": _millis(channel.notified),
+                "heard": heard_of,
+            },
         )
     return heard
 

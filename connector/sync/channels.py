@@ -12,15 +12,13 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Protocol
 from uuid import uuid4
 
 from connector.domain.errors import NotFound, RequestRefused, RetryLater, UserParked
-from connector.domain.model import UserGuid, UserName
+from connector.domain.model import UserName
 from connector.domain.push import (
     MISSES_BORNE,
     Channel,
@@ -36,12 +34,13 @@ from connector.store import channels as rows
 from connector.store.channels import Overview, Trouble
 from connector.store.connection import Connection
 from connector.sync.wakes import Wakes
+from connector.sync.watching import Backoff, Channels, Company, Watcher
 
 _log = get_logger(__name__)
 
 AT_ONCE = 4
 PLANNED_INLINE = 500
-BACKOFF_FIRST, BACKOFF_MOST = timedelta(seconds=5), timedelta(minutes=10)
+BACKOFF_MOST = timedelta(minutes=10)
 ADDRESS_AGAIN = timedelta(minutes=2)
 """A refused address is tried again, once for all its users: somebody has to verify the domain."""
 UNSUPPORTED_AGAIN = timedelta(days=7)
@@ -50,59 +49,13 @@ SHORT_LIFE, SHORT_LIFE_AGAIN = timedelta(minutes=10), timedelta(seconds=60)
 STOP_AGAIN_MOST = timedelta(hours=1)
 
 
-class Channels(Protocol):
-    """Google's side for one user, as `google.GoogleChannels` has it."""
-
-    async def watch(self, channel: str, address: str, token: str) -> Watched: ...
-    async def stop(self, channel: str, resource: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """A calendar that may be watched. `open` gives its side of Google for a few requests."""
-
-    calendar: int
-    name: UserName
-    address: str
-    made_for: str
-    open: Callable[[], AbstractAsyncContextManager[Channels]]
-
-
-@dataclass(frozen=True, slots=True)
-class Company:
-    """Whom a round is for. `watchers`: calendars that this process serves and that are to be watched.
-
-    `elsewhere` says of a user whether another process may watch for them: theirs is not ours to stop. `stopper` finds
-    who may stop a channel; None: nobody is left who can, and it runs out by itself.
-    """
-
-    watchers: Mapping[int, Watcher]
-    elsewhere: Callable[[UserGuid], bool]
-    stopper: Callable[[Channel], Watcher | None]
-
-
-@dataclass(slots=True)
-class _Backoff:
-    """What failed so often and is left alone until then."""
-
-    failures: int = 0
-    until: datetime | None = None
-
-    def failed(self, now: datetime, most: timedelta, asked: float | None = None) -> datetime:
-        self.failures += 1
-        pause = min(most, BACKOFF_FIRST * 2 ** min(self.failures - 1, 12))
-        spread = 1 + secrets.randbelow(1000) / 2000
-        self.until = now + max(pause * spread, timedelta(seconds=asked or 0.0))
-        return self.until
-
-
 @dataclass(slots=True)
 class _Held:
     """What this process remembers between rounds."""
 
     troubles: dict[int, Trouble] | None = None
-    tries: dict[int, _Backoff] = field(default_factory=dict)
-    stops: dict[str, _Backoff] = field(default_factory=dict)
+    tries: dict[int, Backoff] = field(default_factory=dict)
+    stops: dict[str, Backoff] = field(default_factory=dict)
     addresses: dict[str, Trouble] = field(default_factory=dict)
     awaited: set[str] = field(default_factory=set)
     unsure: dict[int, Channel] = field(default_factory=dict)
@@ -112,6 +65,8 @@ class _Held:
     vouched: set[int] = field(default_factory=set)
     quiet: set[int] = field(default_factory=set)
     names: dict[int, UserName] = field(default_factory=dict)
+    strangers: set[int] = field(default_factory=set)
+    """Had news since the last round, which knew of no watcher for them."""
 
 
 class ChannelKeeper:
@@ -144,7 +99,11 @@ class ChannelKeeper:
         if calendar in self._held.names:
             self._held.quiet.discard(calendar)
             self._relax(calendar, False)
-            self._wakes.told(calendar)
+        else:
+            # Another process's, or ours since a moment ago: its first reading may have begun before the change.
+            self._held.strangers.add(calendar)
+            self._wakes.watch(calendar)
+        self._wakes.told(calendar)
 
     def was_read(self, calendar: int, began: float, *, touched: bool, failed: bool) -> None:
         """A reading that began then (monotonic) is over; `touched`: Google's listing named something."""
@@ -181,31 +140,37 @@ class ChannelKeeper:
             for calendar, one in company.watchers.items()
             if seen.calendars.get(calendar, ("", False))[1]
         }
+        plan = await self._plan(company, seen, wanted, now)
+        if plan.retire or plan.forget:
+            over = {*plan.retire, *plan.forget}
+            held.unsure = {c: one for c, one in held.unsure.items() if one.id not in over}
+            held.stops = {name: one for name, one in held.stops.items() if name not in over}
+            await self._state.run(partial(_settle, plan=plan, now=now))
+        self._vouch(seen, wanted, plan, now)
+        await self._act(company, plan, batch, now)
+
+    async def _plan(
+        self, company: Company, seen: Overview, wanted: Mapping[int, Wanted], now: datetime
+    ) -> ChannelPlan:
         kept = {
             calendar
             for calendar, (guid, is_served) in seen.calendars.items()
             if is_served and calendar not in company.watchers and company.elsewhere(guid)
         }
-        suspect = {one for one in wanted if self._wakes.misses(one) >= MISSES_BORNE}
         planning = partial(
             plan_channels,
             seen.channels,
             wanted,
             kept,
             now,
-            awaited=held.awaited,
-            unsure={one.id for one in held.unsure.values()},
-            suspect=suspect,
+            awaited=self._held.awaited,
+            unsure={one.id for one in self._held.unsure.values()},
+            suspect={one for one in wanted if self._wakes.misses(one) >= MISSES_BORNE},
         )
+        if len(seen.channels) <= PLANNED_INLINE:
+            return planning()
         # Thousands take a good part of a second: not of the loop's.
-        many = len(seen.channels) > PLANNED_INLINE
-        plan = await asyncio.to_thread(planning) if many else planning()
-        if plan.retire or plan.forget:
-            over = {*plan.retire, *plan.forget}
-            held.unsure = {c: one for c, one in held.unsure.items() if one.id not in over}
-            await self._state.run(partial(_settle, plan=plan, now=now))
-        self._vouch(seen, wanted, plan, now)
-        await self._act(company, plan, batch, now)
+        return await asyncio.to_thread(planning)
 
     def _notice(self, company: Company) -> None:
         """Watchers come and go."""
@@ -219,6 +184,9 @@ class ChannelKeeper:
                 held.vouched.discard(calendar)
                 self._relax(calendar, False)
             self._wakes.drop(calendar)
+        for calendar in held.strangers - company.watchers.keys():
+            self._wakes.drop(calendar)
+        held.strangers.clear()
         for calendar, one in company.watchers.items():
             if calendar not in held.names:
                 held.names[calendar] = one.name
@@ -270,7 +238,7 @@ class ChannelKeeper:
                 raise error
 
     @staticmethod
-    def _may(backoff: _Backoff | None, now: datetime) -> bool:
+    def _may(backoff: Backoff | None, now: datetime) -> bool:
         return backoff is None or backoff.until is None or now >= backoff.until
 
     def _may_create(self, watcher: Watcher, now: datetime) -> bool:
@@ -354,7 +322,7 @@ class ChannelKeeper:
         now = self._clock()
         if answer.expires is not None and answer.expires - now < SHORT_LIFE:
             # So short a life would be renewed again and again: polls do the work in between.
-            self._held.tries[watcher.calendar] = _Backoff(until=now + SHORT_LIFE_AGAIN)
+            self._held.tries[watcher.calendar] = Backoff(until=now + SHORT_LIFE_AGAIN)
         self._held.addresses.pop(watcher.address, None)
         if self._held.troubles is not None and watcher.calendar in self._held.troubles:
             await self._trouble(watcher, None)
@@ -392,7 +360,7 @@ class ChannelKeeper:
     async def _later(
         self, watcher: Watcher, reason: str, message: str, asked: float | None
     ) -> None:
-        backoff = self._held.tries.setdefault(watcher.calendar, _Backoff())
+        backoff = self._held.tries.setdefault(watcher.calendar, Backoff())
         now = self._clock()
         until = backoff.failed(now, BACKOFF_MOST, asked)
         if backoff.failures == 1:
@@ -422,7 +390,7 @@ class ChannelKeeper:
         except NotFound:
             pass  # it ended by itself, or was never made
         except (RetryLater, UserParked, RequestRefused) as error:
-            backoff = self._held.stops.setdefault(channel.id, _Backoff())
+            backoff = self._held.stops.setdefault(channel.id, Backoff())
             asked = error.after_seconds if isinstance(error, RetryLater) else None
             backoff.failed(self._clock(), STOP_AGAIN_MOST, asked)
             if backoff.failures == 1:

@@ -7,10 +7,12 @@ for news in the state, every second and whenever it kept some itself, and wakes 
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import to_millis
@@ -71,9 +73,20 @@ class Notifications:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting:
-                if not await self.judge_some():
+                if not await self._judged():
                     await asyncio.sleep(BUSY_SECONDS)
                 await asyncio.sleep(BREATH_SECONDS)
+
+    async def _judged(self) -> bool:
+        """`judge_some`, where no mistake of ours that somebody out there provokes may end the process."""
+        try:
+            return await self.judge_some()
+        except Exception as error:
+            # Only where it happened: its own words may quote what came.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}"
+            _log.error("push_failed", message=f"unexpected {where}; they are dropped")
+            return True
 
     async def judge_some(self) -> bool:
         """One transaction's worth; False if the state could not take it: it waits."""

@@ -26,8 +26,10 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from connector.app import run_daemon
+from connector.app.observability import listen_on
 from connector.cli.commands import app
 from connector.domain.errors import ListenerUnusable
+from connector.google.receiver import make_receiver
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.simulator.google.push import Message, Push
@@ -450,6 +452,21 @@ async def test_a_port_that_is_taken_stops_the_start_and_is_named(
         with pytest.raises(ListenerUnusable, match=named):
             await run_daemon(load_settings(office.config), asyncio.Event())
     assert push.channels == {}
+
+
+async def test_nodes_of_one_machine_listen_together(address: str) -> None:
+    host, _, port = address.split("/")[2].partition(":")
+    runners = [make_receiver(lambda _: True, lambda _: True) for _ in range(3)]
+    try:
+        for runner in runners:
+            await runner.setup()
+        for runner in runners[:2]:
+            await listen_on(runner, host, int(port), shared=True)
+        with pytest.raises(ListenerUnusable):
+            await listen_on(runners[2], host, int(port))
+    finally:
+        for runner in runners:
+            await runner.cleanup()
 
 
 async def test_no_secret_is_in_the_state_or_a_log_and_a_channel_outlives_the_process(

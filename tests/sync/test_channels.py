@@ -11,11 +11,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from connector import google
 from connector.domain.model import UserGuid, UserName
-from connector.domain.push import Channel, Verdict, client_of, made_for
+from connector.domain.push import Channel, Verdict, client_of, made_for, secret_digest
 from connector.google import read_notification
 from connector.observe.observer import Observer
 from connector.simulator.faults import Fault
@@ -24,9 +26,11 @@ from connector.simulator.google import push as simulated
 from connector.simulator.processes import serve
 from connector.store import State, open_copy
 from connector.store import channels as rows
-from connector.sync.channels import ADDRESS_AGAIN, ChannelKeeper, Company, Watcher
+from connector.sync.channels import ADDRESS_AGAIN, ChannelKeeper
 from connector.sync.notifications import BATCH, ROOM, Notifications
 from connector.sync.wakes import Wakes
+from connector.sync.watching import Company, Watcher
+from tests.store.world import an_empty_file_state
 
 ADDRESS = "https://calendar.example.com/google/notifications"
 WEEK = timedelta(days=7)
@@ -253,7 +257,7 @@ async def test_an_old_channel_whose_successor_is_proved_says_nothing_that_counts
 async def test_a_short_life_is_read_from_the_answer(watching: Watching) -> None:
     watching.world.push.lifetime = timedelta(hours=1)
     old = await proved(watching)
-    for _ in range(60):
+    for _ in range(66):
         watching.now += timedelta(minutes=1)
         await watching.round()
         assert watching.live() != []
@@ -544,6 +548,23 @@ async def test_news_that_another_process_took_in_wake_this_one(watching: Watchin
     assert watching.hastened == [calendar]
 
 
+async def test_news_of_a_calendar_that_is_served_since_a_moment_ago_wake_it(
+    watching: Watching,
+) -> None:
+    """Before any round has noticed; its first reading may have begun before the change."""
+    channel = await proved(watching)
+    (calendar,) = watching.relaxed
+    watching.new_process()
+    await watching.notifications.look()
+    assert await watching.tell(channel, 4) is Verdict.ACCEPTED
+    assert watching.hastened == [calendar]
+    watching.served.clear()
+    watching.elsewhere.add("pam")
+    await watching.round()
+    assert await watching.tell(channel, 5) is Verdict.ACCEPTED  # for another process
+    assert watching.live() == [channel]
+
+
 async def test_a_start_wakes_nobody_for_what_came_before_it(watching: Watching) -> None:
     channel = await proved(watching)
     await watching.tell(channel, 4)
@@ -591,6 +612,45 @@ async def test_what_floods_in_is_turned_away_and_judged_in_few_transactions(
 )
 def test_what_is_no_notification_is_none(headers: dict[str, str]) -> None:
     assert read_notification(headers) is None
+
+
+ODD = st.text(st.characters(exclude_categories=[]), max_size=70)
+HEADERS = st.fixed_dictionaries(
+    {"X-Goog-Resource-State": st.sampled_from(["sync", "exists", "not_exists"])},
+    optional={
+        "X-Goog-Channel-ID": st.just("one") | ODD,
+        "X-Goog-Message-Number": st.integers(0, 10**19).map(str) | ODD,
+        "X-Goog-Resource-ID": ODD,
+        "X-Goog-Channel-Token": st.just("secret") | ODD,
+    },
+)
+
+
+@given(st.lists(HEADERS, max_size=5), st.booleans())
+@settings(deadline=None, max_examples=200)
+def test_whatever_comes_is_judged(headers: list[dict[str, str]], answered: bool) -> None:
+    state = an_empty_file_state()
+    now = datetime(2026, 11, 25, tzinfo=UTC)
+    rows.begin(state, Channel("one", 1, "a.b.c", now), secret_digest("secret"))
+    if answered:
+        rows.answered(state, "one", "resource", now + WEEK)
+    said = [one for one in map(read_notification, headers) if one is not None]
+    assert len(rows.accept(state, said, now)) == len(said)
+    state.close()
+
+
+async def test_a_mistake_of_ours_is_said_and_ends_nothing(
+    watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = await proved(watching)
+    broken = monkeypatch.context()
+    with broken as patched, capture_logs() as logs:
+        patched.setattr(rows, "accept", lambda *_, **__: 1 / 0)
+        message = simulated.Message(channel, 7, "exists")
+        watching.notifications.take(read_notification(message.headers))
+        assert await watching.notifications._judged()
+    assert [one["event"] for one in logs] == ["push_failed"]
+    assert await watching.tell(channel, 8) is Verdict.ACCEPTED
 
 
 def test_a_token_of_odd_bytes_is_merely_wrong() -> None:
