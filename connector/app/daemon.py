@@ -91,7 +91,12 @@ class Service:
         self.rosters = Rosters(lambda: self.settings, parts.state, parts.live_clients, parts.clock)
         self._nightly = NightlyVerifier(parts.state, self._last_in_line, parts.clock)
         self._connections: dict[str, tuple[SalesloftClient, Connections]] = {}
-        self.push = Push(parts, self.engine, lambda: self.settings)
+        self.push = Push(
+            parts,
+            self.engine,
+            lambda: self.settings,
+            shares_port=settings.process.engine == "distributed",
+        )
         self.membership = Membership(parts, self.engine, self._rounds_of)
         self.reloading = (
             Reloading(config, settings, self._become, self._tell_manager)
