@@ -71,15 +71,17 @@ _READY = """
                      ELSE 3 END AS lane,
            b.end_ms <= :now AS past,
            CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness,
-           EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
-                   AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
+           b.after_uid IS NOT NULL AND EXISTS (
+                SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
+                AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
     FROM outbox b
     WHERE b.calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))
       AND NOT b.in_flight AND b.held_id IS NULL
       AND (b.next_attempt_ms <= :due OR b.next_attempt_ms > :late)
       AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
-      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
-                      AND d.event_id = b.event_id AND d.ical_uid = b.after_uid)
+      AND (b.after_uid IS NULL OR NOT EXISTS (
+           SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
+           AND d.event_id = b.event_id AND d.ical_uid = b.after_uid))
 """
 """Rows whose time has come; `blocked` ones wait for another key of their event.
 
@@ -88,10 +90,12 @@ Running and coming occurrences by their start, then the past, latest first.
 
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
-    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness)
-                     + coalesce((SELECT CAST(value AS BIGINT) FROM json_each(:recent)
-                                 WHERE key = CAST(calendar_id AS TEXT)), 0) AS turn
-              FROM ready WHERE :blocked_too OR NOT blocked),
+    had AS MATERIALIZED (SELECT CAST(key AS BIGINT) AS calendar_id, CAST(value AS BIGINT) AS turns
+                         FROM json_each(:recent) WHERE key IS NOT NULL),
+    turns AS (SELECT ready.*, ROW_NUMBER() OVER (PARTITION BY ready.calendar_id, blocked, lane, past ORDER BY nearness)
+                     + coalesce(had.turns, 0) AS turn
+              FROM ready LEFT JOIN had ON had.calendar_id = ready.calendar_id
+              WHERE :blocked_too OR NOT blocked),
     first AS (SELECT * FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit)
     SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
            b.ignored

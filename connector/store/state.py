@@ -22,8 +22,18 @@ from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 from connector.store.recent import RecentRows
+from connector.store.together import Together
 
 T = TypeVar("T")
+Spent = tuple[str, Sequence[tuple[datetime, float]]]
+"""A team, and what it spent in the last minute."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    rows: Sequence[outbox.Row]
+    stored_at: datetime | None
+    entry: journal.Entry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,7 @@ class State:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._recent = RecentRows(database)
+        self._accepted = Together(database, _settle_accepted)
 
     def close(self) -> None:
         self._database.close(self._recent.close())
@@ -128,10 +139,18 @@ class State:
         *,
         spare_bulk: bool = False,
         recent: Mapping[int, int] | None = None,
+        spent: Spent | None = None,
     ) -> list[outbox.Row]:
-        return await self._database.run(
-            lambda c: outbox.claim(c, calendars, limit, now, spare_bulk=spare_bulk, recent=recent)
-        )
+        """The most urgent rows. `spent` is what their team spent, kept with them."""
+
+        def write(connection: Connection) -> list[outbox.Row]:
+            if spent is not None:
+                _keep_spent(connection, *spent)
+            return outbox.claim(
+                connection, calendars, limit, now, spare_bulk=spare_bulk, recent=recent
+            )
+
+        return await self._database.run(write)
 
     async def waiting(
         self,
@@ -156,17 +175,11 @@ class State:
         stored_at: datetime | None = None,
         entry: journal.Entry | None = None,
     ) -> None:
-        """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
+        """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent.
 
-        def write(connection: Connection) -> None:
-            for row in settled:
-                journal.write(connection, row, entry)
-            outbox.settle_accepted(connection, settled)
-            if stored_at is not None:
-                for row in settled:
-                    outbox.note_stored_time(connection, row, stored_at)
-
-        await self._database.run(write)
+        What is settled at the same time is settled together.
+        """
+        await self._accepted.add(_Accepted(settled, stored_at, entry))
 
     async def settle_ignored(
         self,
@@ -359,15 +372,7 @@ class State:
 
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
-
-        def write(connection: Connection) -> None:
-            connection.execute("DELETE FROM points WHERE team = ?", (team,))
-            connection.executemany(
-                "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
-                [(team, to_millis(at), cost) for at, cost in entries],
-            )
-
-        await self._database.run(write)
+        await self._database.run(lambda c: _keep_spent(c, team, entries))
 
     async def spent(
         self, team: str, since: datetime, served: Sequence[str] = ()
@@ -411,3 +416,23 @@ class State:
 
 RETENTION = timedelta(days=60)
 """How long after leaving the window an occurrence is remembered."""
+
+
+def _settle_accepted(connection: Connection, answers: Sequence[_Accepted]) -> None:
+    for one in answers:
+        for row in one.rows:
+            journal.write(connection, row, one.entry)
+        outbox.settle_accepted(connection, one.rows)
+        if one.stored_at is not None:
+            for row in one.rows:
+                outbox.note_stored_time(connection, row, one.stored_at)
+
+
+def _keep_spent(
+    connection: Connection, team: str, entries: Sequence[tuple[datetime, float]]
+) -> None:
+    connection.execute("DELETE FROM points WHERE team = ?", (team,))
+    connection.executemany(
+        "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
+        [(team, to_millis(at), cost) for at, cost in entries],
+    )
