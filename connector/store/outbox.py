@@ -214,41 +214,39 @@ def _to_row(row: tuple[Any, ...]) -> Row:
     )
 
 
+_WHERE_KEY = "calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
+_SAYS_SO = "(updated_ms = :updated OR fingerprint IN (:same, :same_but_list))"
+"""The content that was sent, or newer content that says the same."""
+
+_NOTE_ACCEPTED = f"""
+    UPDATE occurrences SET accepted = :same, ours = TRUE,
+        canceled_ms = CASE WHEN :alive AND EXISTS (SELECT 1 FROM outbox WHERE {_WHERE_KEY} AND {_SAYS_SO})
+                           THEN NULL ELSE canceled_ms END
+    WHERE {_WHERE_KEY} AND EXISTS (SELECT 1 FROM outbox WHERE {_WHERE_KEY})
+"""  # noqa: S608  # constants
+"""Nothing of a key in line: something newer was accepted before (it overtook a bulk job), and this was ignored."""
+
+_TAKE_OUT = f"DELETE FROM outbox WHERE {_WHERE_KEY} AND {_SAYS_SO}"  # noqa: S608
+_LEAVE_IN = f"UPDATE outbox SET in_flight = FALSE, attempted = 0 WHERE {_WHERE_KEY}"  # noqa: S608
+
+
 def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
-    """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same."""
-    for row in rows:
-        key = _parameters(row)
-        settled = connection.execute(
-            "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
-            " AND (updated_ms = :updated OR fingerprint IN (:same, :same_but_list))",
-            {
-                **key,
-                "same": row.fingerprint,
-                "same_but_list": without_list(row.fingerprint),
-            },
-        ).rowcount
-        if not settled:
-            connection.execute(
-                "UPDATE outbox SET in_flight = FALSE, attempted = 0"
-                " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
-                key,
-            )
-        cancelled = row.fingerprint in (CANCELLED, CANCELLED_AND_BLANKED)
-        # Neither this content in line nor newer content: something newer was accepted before (it overtook a bulk
-        # job), and Salesloft has ignored this one.
-        connection.execute(
-            """UPDATE occurrences SET accepted = :fingerprint, ours = TRUE,
-                   canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
-               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
-                 AND (:settled OR EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar
-                                          AND b.event_id = :event AND b.ical_uid = :uid))""",
-            {
-                **key,
-                "fingerprint": row.fingerprint,
-                "alive": not cancelled,
-                "settled": bool(settled),
-            },
-        )
+    """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same.
+
+    The rows are of different keys.
+    """
+    accepted = [
+        {
+            **_parameters(row),
+            "same": row.fingerprint,
+            "same_but_list": without_list(row.fingerprint),
+            "alive": row.fingerprint not in (CANCELLED, CANCELLED_AND_BLANKED),
+        }
+        for row in rows
+    ]
+    connection.executemany(_NOTE_ACCEPTED, accepted)
+    connection.executemany(_TAKE_OUT, accepted)
+    connection.executemany(_LEAVE_IN, accepted)
 
 
 def settle_ignored(connection: Connection, row: Row, stored_at: datetime, payload: bytes) -> None:

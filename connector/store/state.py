@@ -419,10 +419,9 @@ RETENTION = timedelta(days=60)
 
 
 def _settle_accepted(connection: Connection, answers: Sequence[_Accepted]) -> None:
+    journal.write_all(connection, [(row, one.entry) for one in answers for row in one.rows])
+    outbox.settle_accepted(connection, [row for one in answers for row in one.rows])
     for one in answers:
-        for row in one.rows:
-            journal.write(connection, row, one.entry)
-        outbox.settle_accepted(connection, one.rows)
         if one.stored_at is not None:
             for row in one.rows:
                 outbox.note_stored_time(connection, row, one.stored_at)
