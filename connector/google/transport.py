@@ -16,6 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
 from connector.domain.errors import RetryLater
@@ -173,7 +174,9 @@ class GoogleTransport:
             return _Failure(f"broken connection ({type(error).__name__})")
         if 200 <= status < 300:
             try:
-                return Answer(await _decoded(body, decode), http_date(headers.get("Date")))
+                is_small = len(body) <= INLINE_BYTES
+                value = decode(body) if is_small else await asyncio.to_thread(decode, body)
+                return Answer(value, http_date(headers.get(hdrs.DATE)))
             except BrokenBody as error:
                 return _Failure(str(error))
         refusal = read_refusal(status, headers, body, now=datetime.now(UTC))
@@ -301,12 +304,6 @@ class _Attempts:
             f"lastly: {failure.cause}; nothing is lost, it is tried again later",
             after_seconds=failure.retry_after if failure.retry_after is not None else wait,
         )
-
-
-async def _decoded(body: bytes, decode: Callable[[bytes], T]) -> T:
-    if len(body) <= INLINE_BYTES:
-        return decode(body)
-    return await asyncio.to_thread(decode, body)
 
 
 def _patience_of(session: aiohttp.ClientSession) -> tuple[Patience, aiohttp.ClientTimeout]:
