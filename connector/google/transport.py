@@ -157,10 +157,11 @@ class GoogleTransport:
     ) -> Answer[T] | _Failure | None:
         """One attempt; None asks for another at once, with a new token or without `fields`."""
         try:
-            token = await self._tokens.token()
+            token = self._tokens.ready() or await self._tokens.token()
         except RetryLater as error:
             return _Failure(str(error), error.after_seconds)
-        await self._limiter.acquire(self._rate_key, priority)
+        if not self._limiter.try_acquire(self._rate_key):
+            await self._limiter.acquire(self._rate_key, priority)
         attempts.begin()
         partial = self._partial
         try:
