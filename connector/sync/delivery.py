@@ -176,17 +176,24 @@ class TeamDelivery:
         if self._flying > room - least:
             await self._wait_for_change(None)
             return True
-        if not self._looks_like_more():
-            await self._consider_bulk(flights, stopping)
-            pause = await self._pause(until_settled=until_settled)
-            self._looked_at = asyncio.get_running_loop().time()
-            if pause is None:
-                return False
-            if pause > 0:
-                await self._wait_for_change(pause)
-                return True
-        await self._launch(flights, stopping)
+        if self._looks_like_more() and (lease := self.client.try_lease_upsert()) is not None:
+            await self._launch(flights, lease)
+            return True
+        await self._consider_bulk(flights, stopping)
+        pause = await self._pause(until_settled=until_settled)
+        self._looked_at = asyncio.get_running_loop().time()
+        if pause is None:
+            return False
+        if pause > 0:
+            await self._wait_for_change(pause)
+        elif lease := await self._lease(stopping):
+            await self._launch(flights, lease, looked=True)
         return True
+
+    async def _lease(self, stopping: asyncio.Event) -> Lease | None:
+        """The points of one upsert, as soon as they are there; None if the process is stopped before."""
+        at_once = self.client.try_lease_upsert()
+        return at_once or await _unless(self.client.lease_upsert(), stopping)
 
     def _looks_like_more(self) -> bool:
         """The last claim got all that it asked for, a moment ago: the next is made without another look."""
@@ -266,13 +273,13 @@ class TeamDelivery:
             self._bulk_runs, bulk.processed = False, 0
             self.wake()
 
-    async def _launch(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
-        """Wait for points, claim as many of the most urgent rows as they allow, and send them."""
-        first = self.client.try_lease_upsert()
-        if first is None:
-            first = await _unless(self.client.lease_upsert(), stopping)
-        if first is None:
-            return
+    async def _launch(
+        self, flights: asyncio.TaskGroup, first: Lease, *, looked: bool = False
+    ) -> None:
+        """Claim as many of the most urgent rows as there are points for, and send them.
+
+        `looked`: rows wait, by what was looked up just now.
+        """
         leases = [first]
         room = self._room() - self._flying
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
@@ -285,7 +292,7 @@ class TeamDelivery:
             raise
         for lease in leases[len(claimed) :]:
             lease.refund()
-        looked, self._more = not self._more, len(claimed) == len(leases)
+        self._more = len(claimed) == len(leases)
         if not claimed and looked:
             # Rows wait, but each for another one of its event that is still in flight.
             await self._wait_for_change(1.0)
