@@ -8,12 +8,14 @@ from collections import deque
 class SlidingWindow:
     """Costs spent in the last `seconds`; never lets more than `limit` stand in any window of that length.
 
-    All times are seconds of one clock that the caller chooses. Not thread-safe.
+    All times are seconds of one clock that the caller chooses. Not thread-safe. Costs of the same `grain` of time are
+    kept as one, at the time of the last: they weigh that much longer at most, and a window holds few of them.
     """
 
-    def __init__(self, limit: float, seconds: float = 60.0) -> None:
+    def __init__(self, limit: float, seconds: float = 60.0, grain: float = 0.0) -> None:
         self.limit = limit
         self.seconds = seconds
+        self._grain = grain
         self._spent: deque[tuple[float, float]] = deque()
         self._total = 0.0
 
@@ -24,8 +26,13 @@ class SlidingWindow:
 
     def record(self, now: float, cost: float) -> None:
         """Count a cost that was spent at `now`; times may not go backwards."""
-        self._spent.append((now, cost))
         self._total += cost
+        if self._grain and self._spent:
+            at, before = self._spent[-1]
+            if now // self._grain == at // self._grain:
+                self._spent[-1] = (now, before + cost)
+                return
+        self._spent.append((now, cost))
 
     def wait(self, now: float, cost: float) -> float:
         """Seconds until `cost` fits; 0.0 if it fits now. A cost above the limit fits into an empty window."""

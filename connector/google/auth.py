@@ -98,6 +98,11 @@ class TokenSource:
             self._refresh()
         return token.text
 
+    def ready(self) -> str | None:
+        """The same, if it is at hand and need not be renewed yet."""
+        token = self._token
+        return token.text if token is not None and self._clock() < token.renew_at else None
+
     @property
     def granted_scopes(self) -> frozenset[str] | None:
         """What the last token answer of an authorised user said was granted; None where it did not say."""

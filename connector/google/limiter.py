@@ -87,7 +87,7 @@ class RequestLimiter:
 
     async def acquire(self, user: str, priority: Priority) -> None:
         """Wait until one request for `user` may be sent; it is counted from then on, also if it is never sent."""
-        if self._goes_at_once(user):
+        if self.try_acquire(user):
             return
         ticket = _Ticket(user, asyncio.get_running_loop().create_future())
         queue = self._queues[priority]
@@ -100,8 +100,8 @@ class RequestLimiter:
                 del queue[ticket]
                 self.wake()
 
-    def _goes_at_once(self, user: str) -> bool:
-        """The usual case, without a place in the queue: nobody waits, and nothing is used up."""
+    def try_acquire(self, user: str) -> bool:
+        """The same where nobody waits and nothing is used up: True, and the request is counted. The usual case."""
         if self.waiting:
             return False
         now = self._clock()

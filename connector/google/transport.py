@@ -16,6 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
 
 import aiohttp
+from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
 from connector.domain.errors import RetryLater
@@ -158,10 +159,11 @@ class GoogleTransport:
     ) -> Answer[T] | _Failure | None:
         """One attempt; None asks for another at once, with a new token or without `fields`."""
         try:
-            token = await self._tokens.token()
+            token = self._tokens.ready() or await self._tokens.token()
         except RetryLater as error:
             return _Failure(str(error), error.after_seconds)
-        await self._limiter.acquire(self._rate_key, priority)
+        if not self._limiter.try_acquire(self._rate_key):
+            await self._limiter.acquire(self._rate_key, priority)
         attempts.begin()
         partial = self._partial
         try:
@@ -175,7 +177,9 @@ class GoogleTransport:
             return _Failure(f"broken connection ({type(error).__name__})")
         if 200 <= status < 300:
             try:
-                return Answer(await _decoded(body, decode), http_date(headers.get("Date")))
+                is_small = len(body) <= INLINE_BYTES
+                value = decode(body) if is_small else await asyncio.to_thread(decode, body)
+                return Answer(value, http_date(headers.get(hdrs.DATE)))
             except BrokenBody as error:
                 return _Failure(str(error))
         refusal = read_refusal(status, headers, body, now=datetime.now(UTC))
@@ -303,12 +307,6 @@ class _Attempts:
             f"lastly: {failure.cause}; nothing is lost, it is tried again later",
             after_seconds=failure.retry_after if failure.retry_after is not None else wait,
         )
-
-
-async def _decoded(body: bytes, decode: Callable[[bytes], T]) -> T:
-    if len(body) <= INLINE_BYTES:
-        return decode(body)
-    return await asyncio.to_thread(decode, body)
 
 
 def _patience_of(session: aiohttp.ClientSession) -> tuple[Patience, aiohttp.ClientTimeout]:

@@ -33,6 +33,8 @@ from connector.salesloft.headers import RateHeaders, retry_after
 from connector.salesloft.remaining import Remaining
 
 WINDOW = 60.0
+GRAIN = 0.05
+"""Points of so many seconds are remembered together, at the time of the last."""
 PROBE_INTERVAL = 0.5
 """Seconds between two requests that ask anew what is left."""
 PROBE_PATIENCE = 2.0
@@ -135,7 +137,7 @@ class TeamBudget:
         self._reserve = reserve
         self._clock, self._sleep, self._wall, self._jitter = clock, sleep, wall, jitter
         self._told_limit: float | None = None
-        self._window = SlidingWindow(self._cap, WINDOW)
+        self._window = SlidingWindow(self._cap, WINDOW, GRAIN)
         self._recorded = 0.0
         self._restored = 0.0
         self._remaining = Remaining(WINDOW)
@@ -248,7 +250,7 @@ class TeamBudget:
                 restored.append((now - age, cost))
                 self._recorded += cost
                 self._restored += cost
-        self._window = SlidingWindow(self._cap, WINDOW)
+        self._window = SlidingWindow(self._cap, WINDOW, GRAIN)
         for moment, cost in sorted(restored):
             self._window.record(moment, cost)
 

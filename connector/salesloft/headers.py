@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from multidict import CIMultiDict, CIMultiDictProxy
+
 _NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:$|[,;])")
 _REQUEST_ID = re.compile(r"[^A-Za-z0-9._:+/=-]")
 
@@ -25,13 +27,20 @@ class RateHeaders:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> RateHeaders:
-        lower = {name.lower(): value for name, value in headers.items()}
+        lower = _by_lower_names(headers)
         limit = _first(lower, "x-ratelimit-limit-minute", "x-ratelimit-limit")
         return cls(
             cost=_first(lower, "x-ratelimit-endpoint-cost"),
             remaining=_first(lower, "x-ratelimit-remaining-minute", "x-ratelimit-remaining"),
             limit=limit if limit else None,  # a limit of nothing is a mistake, not a limit
         )
+
+
+def _by_lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Headers that can be asked for by names in small letters; aiohttp's own are so already."""
+    if isinstance(headers, CIMultiDict | CIMultiDictProxy):
+        return headers
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _first(headers: Mapping[str, str], *names: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import aiohttp
 from yarl import URL
@@ -84,7 +85,7 @@ class Transport:
             try:
                 async with self._session.request(
                     method,
-                    URL(self._api_url + path).with_query(list(params)),
+                    _url(self._api_url, path, tuple(params)),
                     data=io.BytesIO(body) if body and len(body) >= STREAMED_FROM else body,
                     headers=self._headers(body),
                     allow_redirects=False,
@@ -132,6 +133,11 @@ class Transport:
             "Accept": "application/json",
         }
         return headers if body is None else {**headers, "Content-Type": "application/json"}
+
+
+@lru_cache(maxsize=256)  # nearly all requests are upserts, to one address
+def _url(api_url: str, path: str, params: tuple[tuple[str, str], ...]) -> URL:
+    return URL(api_url + path).with_query(list(params))
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 
 from connector.domain.mapping import to_millis
 from connector.domain.model import EventId, Malformed, SyncToken
@@ -30,7 +31,7 @@ from connector.domain.window import Window
 from connector.store.connection import Connection
 from connector.store.erasures import erased_people
 from connector.store.held import confirm, hold
-from connector.store.rows import delete, enqueue, known_of_events, remember
+from connector.store.rows import delete, enqueue_all, known_of_events, remember
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,7 @@ def commit_cycle(connection: Connection, cycle: Cycle) -> Committed:
     decisions, unchanged = _decide_all(connection, cycle)
     confirm(connection, cycle.calendar, cycle.findings)
     held = _hold_implausible(connection, cycle, decisions)
-    for event_id, decision in decisions:
-        _apply(connection, cycle, decision, backfill=event_id in cycle.backfill, held=held)
+    _apply_all(connection, cycle, decisions, held)
     _keep_set_aside(connection, cycle)
     _keep_ledger(connection, cycle)
     sends = [decision for _, decision in decisions if isinstance(decision, Send)]
@@ -199,20 +199,24 @@ def _event_id(finding: Finding) -> EventId:
     return finding.event.id if isinstance(finding, Seen) else finding.key.event_id
 
 
-def _apply(
+def _apply_all(
     connection: Connection,
     cycle: Cycle,
-    decision: Decision,
-    *,
-    backfill: bool,
+    decisions: Sequence[tuple[EventId, Decision]],
     held: int | None,
 ) -> None:
+    """In their order; of sends that follow each other, each statement is run for all at once."""
+    for is_send, some in groupby(decisions, lambda one: isinstance(one[1], Send)):
+        if is_send:
+            sends = [(send, event_id in cycle.backfill) for event_id, send in some]
+            enqueue_all(connection, cycle.calendar, sends, now=cycle.now, held=held)  # type: ignore[arg-type]
+        else:
+            for _, decision in some:
+                _apply(connection, cycle, decision)
+
+
+def _apply(connection: Connection, cycle: Cycle, decision: Decision) -> None:
     match decision:
-        case Send(known):
-            remember(connection, cycle.calendar, known)
-            enqueue(
-                connection, cycle.calendar, decision, backfill=backfill, now=cycle.now, held=held
-            )
         case Remember(known):
             remember(connection, cycle.calendar, known)
         case Withdraw(key, stays):

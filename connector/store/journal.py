@@ -123,27 +123,34 @@ _OTHERWISE = """
 
 def write(connection: Connection, sent: Sent, entry: Entry | None) -> None:
     """Keep what became of one request; call it before the row is settled. Nothing for None."""
-    if entry is None:
-        return
-    key = {"calendar": sent.calendar, "event": sent.key.event_id, "uid": sent.key.ical_uid}
-    connection.execute(
-        _INSERT,
-        {
-            **key,
-            "at": to_millis(entry.at),
-            "status": entry.status,
-            "type": entry.upsert_type,
-            "changed": ",".join(entry.changed),
-            "request": entry.request_id,
-            "cost": entry.cost,
-            "outcome": entry.outcome.value,
-            "message": entry.message[:_LONGEST_MESSAGE],
-            "via": entry.via,
-            "fingerprint": sent.fingerprint,
-            "updated": sent.updated_ms,
-        },
-    )
-    connection.execute(_CAP, {**key, "most": MOST})
+    write_all(connection, [(sent, entry)])
+
+
+def write_all(connection: Connection, answers: Iterable[tuple[Sent, Entry | None]]) -> None:
+    """The same of several requests for different keys."""
+    lines = [_line(sent, entry) for sent, entry in answers if entry is not None]
+    connection.executemany(_INSERT, lines)
+    connection.executemany(_CAP, lines)
+
+
+def _line(sent: Sent, entry: Entry) -> dict[str, object]:
+    return {
+        "calendar": sent.calendar,
+        "event": sent.key.event_id,
+        "uid": sent.key.ical_uid,
+        "at": to_millis(entry.at),
+        "status": entry.status,
+        "type": entry.upsert_type,
+        "changed": ",".join(entry.changed),
+        "request": entry.request_id,
+        "cost": entry.cost,
+        "outcome": entry.outcome.value,
+        "message": entry.message[:_LONGEST_MESSAGE],
+        "via": entry.via,
+        "fingerprint": sent.fingerprint,
+        "updated": sent.updated_ms,
+        "most": MOST,
+    }
 
 
 def note_loaded(connection: Connection, job: int, now: datetime) -> None:

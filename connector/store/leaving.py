@@ -184,7 +184,6 @@ def _cancel_future(connection: Connection, calendar: int, ground: Ground) -> set
             continue
         decision = decide(ground, Gone(known.key), known)
         if isinstance(decision, Send):
-            remember(connection, calendar, decision.known)
             enqueue(connection, calendar, decision, backfill=False, now=now)
             cancelled.add(key)
         elif isinstance(decision, Withdraw):

@@ -71,15 +71,17 @@ _READY = """
                      ELSE 3 END AS lane,
            b.end_ms <= :now AS past,
            CASE WHEN b.end_ms > :now THEN b.start_ms ELSE -b.start_ms END AS nearness,
-           EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
-                   AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
+           b.after_uid IS NOT NULL AND EXISTS (
+                SELECT 1 FROM outbox n WHERE n.calendar_id = b.calendar_id
+                AND n.event_id = b.event_id AND n.ical_uid = b.after_uid) AS blocked
     FROM outbox b
     WHERE b.calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))
       AND NOT b.in_flight AND b.held_id IS NULL
       AND (b.next_attempt_ms <= :due OR b.next_attempt_ms > :late)
       AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
-      AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
-                      AND d.event_id = b.event_id AND d.ical_uid = b.after_uid)
+      AND (b.after_uid IS NULL OR NOT EXISTS (
+           SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
+           AND d.event_id = b.event_id AND d.ical_uid = b.after_uid))
 """
 """Rows whose time has come; `blocked` ones wait for another key of their event.
 
@@ -88,10 +90,12 @@ Running and coming occurrences by their start, then the past, latest first.
 
 _MOST_URGENT = f"""
     WITH ready AS ({_READY}),
-    turns AS (SELECT *, ROW_NUMBER() OVER (PARTITION BY calendar_id, blocked, lane, past ORDER BY nearness)
-                     + coalesce((SELECT CAST(value AS BIGINT) FROM json_each(:recent)
-                                 WHERE key = CAST(calendar_id AS TEXT)), 0) AS turn
-              FROM ready WHERE :blocked_too OR NOT blocked),
+    had AS MATERIALIZED (SELECT CAST(key AS BIGINT) AS calendar_id, CAST(value AS BIGINT) AS turns
+                         FROM json_each(:recent) WHERE key IS NOT NULL),
+    turns AS (SELECT ready.*, ROW_NUMBER() OVER (PARTITION BY ready.calendar_id, blocked, lane, past ORDER BY nearness)
+                     + coalesce(had.turns, 0) AS turn
+              FROM ready LEFT JOIN had ON had.calendar_id = ready.calendar_id
+              WHERE :blocked_too OR NOT blocked),
     first AS (SELECT * FROM turns ORDER BY blocked, lane, past, turn, nearness LIMIT :limit)
     SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
            b.ignored
@@ -212,41 +216,39 @@ def _to_row(row: tuple[Any, ...]) -> Row:
     )
 
 
+_WHERE_KEY = "calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
+_SAYS_SO = "(updated_ms = :updated OR fingerprint IN (:same, :same_but_list))"
+"""The content that was sent, or newer content that says the same."""
+
+_NOTE_ACCEPTED = f"""
+    UPDATE occurrences SET accepted = :same, ours = TRUE,
+        canceled_ms = CASE WHEN :alive AND EXISTS (SELECT 1 FROM outbox WHERE {_WHERE_KEY} AND {_SAYS_SO})
+                           THEN NULL ELSE canceled_ms END
+    WHERE {_WHERE_KEY} AND EXISTS (SELECT 1 FROM outbox WHERE {_WHERE_KEY})
+"""  # noqa: S608  # constants
+"""Nothing of a key in line: something newer was accepted before (it overtook a bulk job), and this was ignored."""
+
+_TAKE_OUT = f"DELETE FROM outbox WHERE {_WHERE_KEY} AND {_SAYS_SO}"  # noqa: S608
+_LEAVE_IN = f"UPDATE outbox SET in_flight = FALSE, attempted = 0 WHERE {_WHERE_KEY}"  # noqa: S608
+
+
 def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
-    """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same."""
-    for row in rows:
-        key = _parameters(row)
-        settled = connection.execute(
-            "DELETE FROM outbox WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid"
-            " AND (updated_ms = :updated OR fingerprint IN (:same, :same_but_list))",
-            {
-                **key,
-                "same": row.fingerprint,
-                "same_but_list": without_list(row.fingerprint),
-            },
-        ).rowcount
-        if not settled:
-            connection.execute(
-                "UPDATE outbox SET in_flight = FALSE, attempted = 0"
-                " WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid",
-                key,
-            )
-        cancelled = row.fingerprint in (CANCELLED, CANCELLED_AND_BLANKED)
-        # Neither this content in line nor newer content: something newer was accepted before (it overtook a bulk
-        # job), and Salesloft has ignored this one.
-        connection.execute(
-            """UPDATE occurrences SET accepted = :fingerprint, ours = TRUE,
-                   canceled_ms = CASE WHEN :alive AND :settled THEN NULL ELSE canceled_ms END
-               WHERE calendar_id = :calendar AND event_id = :event AND ical_uid = :uid
-                 AND (:settled OR EXISTS (SELECT 1 FROM outbox b WHERE b.calendar_id = :calendar
-                                          AND b.event_id = :event AND b.ical_uid = :uid))""",
-            {
-                **key,
-                "fingerprint": row.fingerprint,
-                "alive": not cancelled,
-                "settled": bool(settled),
-            },
-        )
+    """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same.
+
+    The rows are of different keys.
+    """
+    accepted = [
+        {
+            **_parameters(row),
+            "same": row.fingerprint,
+            "same_but_list": without_list(row.fingerprint),
+            "alive": row.fingerprint not in (CANCELLED, CANCELLED_AND_BLANKED),
+        }
+        for row in rows
+    ]
+    connection.executemany(_NOTE_ACCEPTED, accepted)
+    connection.executemany(_TAKE_OUT, accepted)
+    connection.executemany(_LEAVE_IN, accepted)
 
 
 def settle_ignored(connection: Connection, row: Row, stored_at: datetime, payload: bytes) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -129,25 +129,26 @@ def _fingerprint(text: str | None) -> Fingerprint | None:
 
 
 def remember(connection: Connection, calendar: int, known: Known) -> None:
-    connection.execute(
-        _REMEMBER,
-        {
-            "calendar": calendar,
-            "event": known.key.event_id,
-            "uid": known.key.ical_uid,
-            "series": known.series_id,
-            "start": to_millis(known.start),
-            "end": to_millis(known.end),
-            "all_day": known.all_day,
-            "alive": known.alive,
-            "exposed": known.exposed,
-            "prospect": known.prospect,
-            "accepted": known.accepted,
-            "updated": to_millis(known.updated_at) if known.updated_at else None,
-            "canceled": to_millis(known.canceled_at) if known.canceled_at else None,
-            "rule": known.rule,
-        },
-    )
+    connection.execute(_REMEMBER, _remembered(calendar, known))
+
+
+def _remembered(calendar: int, known: Known) -> dict[str, Any]:
+    return {
+        "calendar": calendar,
+        "event": known.key.event_id,
+        "uid": known.key.ical_uid,
+        "series": known.series_id,
+        "start": to_millis(known.start),
+        "end": to_millis(known.end),
+        "all_day": known.all_day,
+        "alive": known.alive,
+        "exposed": known.exposed,
+        "prospect": known.prospect,
+        "accepted": known.accepted,
+        "updated": to_millis(known.updated_at) if known.updated_at else None,
+        "canceled": to_millis(known.canceled_at) if known.canceled_at else None,
+        "rule": known.rule,
+    }
 
 
 def enqueue(
@@ -159,29 +160,52 @@ def enqueue(
     now: datetime,
     held: int | None = None,
 ) -> None:
+    """Put one content in line, and remember what it makes of its occurrence."""
+    enqueue_all(connection, calendar, [(send, backfill)], now=now, held=held)
+
+
+def enqueue_all(
+    connection: Connection,
+    calendar: int,
+    sends: Sequence[tuple[Send, bool]],
+    *,
+    now: datetime,
+    held: int | None = None,
+) -> None:
+    """Several contents, each with whether it is backfill, of different keys."""
+    known = [send.known for send, _ in sends]
+    connection.executemany(_REMEMBER, [_remembered(calendar, one) for one in known])
+    connection.executemany(
+        _ENQUEUE, [_in_line(calendar, send, is_late, now, held) for send, is_late in sends]
+    )
+    connection.executemany(
+        "DELETE FROM dead_letters WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+        [(calendar, one.key.event_id, one.key.ical_uid) for one in known],
+    )
+
+
+def _in_line(
+    calendar: int, send: Send, backfill: bool, now: datetime, held: int | None
+) -> dict[str, Any]:
     known = send.known
     if known.updated_at is None or known.pending is None:
         raise ValueError("an outbox row needs its updated_at and its fingerprint")
-    connection.execute(
-        _ENQUEUE,
-        {
-            "calendar": calendar,
-            "event": known.key.event_id,
-            "uid": known.key.ical_uid,
-            "updated": to_millis(known.updated_at),
-            "fingerprint": known.pending,
-            "payload": send.payload,
-            "start": to_millis(known.start),
-            "end": to_millis(known.end),
-            "prospect": send.prospect,
-            "cancels": send.cancels,
-            "backfill": backfill,
-            "after": send.after,
-            "now": to_millis(now),
-            "held": held,
-        },
-    )
-    delete(connection, "dead_letters", calendar, known.key)
+    return {
+        "calendar": calendar,
+        "event": known.key.event_id,
+        "uid": known.key.ical_uid,
+        "updated": to_millis(known.updated_at),
+        "fingerprint": known.pending,
+        "payload": send.payload,
+        "start": to_millis(known.start),
+        "end": to_millis(known.end),
+        "prospect": send.prospect,
+        "cancels": send.cancels,
+        "backfill": backfill,
+        "after": send.after,
+        "now": to_millis(now),
+        "held": held,
+    }
 
 
 def delete(connection: Connection, table: str, calendar: int, key: Key) -> bool:

@@ -22,8 +22,16 @@ from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 from connector.store.recent import RecentRows
+from connector.store.together import Together
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    rows: Sequence[outbox.Row]
+    stored_at: datetime | None
+    entry: journal.Entry | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,7 @@ class State:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._recent = RecentRows(database)
+        self._accepted = Together(database, _settle_accepted)
         self.holder: Callable[[], str | None] = lambda: None
         """The node that this process is, where several share the state."""
 
@@ -189,17 +198,11 @@ class State:
         stored_at: datetime | None = None,
         entry: journal.Entry | None = None,
     ) -> None:
-        """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent."""
+        """Salesloft holds these contents; `stored_at` is the time that it keeps, if it is later than what was sent.
 
-        def write(connection: Connection) -> None:
-            for row in settled:
-                journal.write(connection, row, entry)
-            outbox.settle_accepted(connection, settled)
-            if stored_at is not None:
-                for row in settled:
-                    outbox.note_stored_time(connection, row, stored_at)
-
-        await self._database.run(write)
+        What is settled at the same time is settled together.
+        """
+        await self._accepted.add(_Accepted(settled, stored_at, entry))
 
     async def settle_ignored(
         self,
@@ -392,7 +395,6 @@ class State:
 
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
-
         await self._database.run(lambda c: _keep_spent(c, team, entries))
 
     async def spent(
@@ -447,3 +449,12 @@ def _keep_spent(
 
 RETENTION = timedelta(days=60)
 """How long after leaving the window an occurrence is remembered."""
+
+
+def _settle_accepted(connection: Connection, answers: Sequence[_Accepted]) -> None:
+    journal.write_all(connection, [(row, one.entry) for one in answers for row in one.rows])
+    outbox.settle_accepted(connection, [row for one in answers for row in one.rows])
+    for one in answers:
+        if one.stored_at is not None:
+            for row in one.rows:
+                outbox.note_stored_time(connection, row, one.stored_at)

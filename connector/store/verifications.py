@@ -183,7 +183,6 @@ def repair(
         now=now,
     )
     for remedy, send in sends:
-        remember(connection, calendar, send.known)
         held = held_id if remedy.extra else None
         enqueue(connection, calendar, send, backfill=False, now=now, held=held)
     held_rows = len(extras) if held_id is not None else 0

@@ -29,8 +29,10 @@ def ignored_because(payload: bytes, stored: StoredEvent) -> datetime | None:
 
 def later_than_sent(payload: bytes, stored: StoredEvent) -> datetime | None:
     """The time that Salesloft keeps, if it is later than the one that was sent: what comes next must be later still."""
+    if stored.updated_at is None:
+        return None
     sent: dict[str, Any] = msgspec.json.decode(payload)
-    if stored.updated_at is None or "updated_at" not in sent:
+    if "updated_at" not in sent:
         return None
     return (
         stored.updated_at

@@ -26,7 +26,7 @@ from connector.observe.observer import NOBODY, Observer, PollResult
 from connector.store import CalendarState, State
 from connector.store.commit import Committed, Cycle
 from connector.sync.causes import explained
-from connector.sync.reading import Reading, read_changes, read_everything
+from connector.sync.reading import Reading, is_quiet, read_changes, read_everything
 from connector.sync.resync import Resyncs, full_resync_is_due
 from connector.sync.seller import Seller
 
@@ -217,10 +217,11 @@ class CalendarCycle:
                 held = await self._destination(seller).held(seller.user_guid, self._since(seller))
             if held is not None:
                 return await self._read_in_full(seller, calendar, held)
-        reading = await read_changes(seller, calendar, feed, self._state, self._clock())
-        if reading.quiet and not _tells_more(seller, calendar):
-            self._note_quiet(calendar, feed)
+        now = self._clock()
+        if is_quiet(seller, calendar, feed, now) and not _tells_more(seller, calendar):
+            self._note_quiet(calendar, feed, now)
             return Report(calendar.id, time_zone=calendar.time_zone)
+        reading = await read_changes(seller, calendar, feed, self._state, now)
         return await self._commit(seller, calendar, reading, ())
 
     async def _changes(self, seller: Seller, calendar: CalendarState) -> Listing | None:
@@ -240,9 +241,9 @@ class CalendarCycle:
             return None
         return feed
 
-    def _note_quiet(self, calendar: CalendarState, feed: Listing) -> None:
+    def _note_quiet(self, calendar: CalendarState, feed: Listing, now: datetime) -> None:
         """A quiet listing is noted for a new token, and once a minute as a sign of life."""
-        now, token = self._clock(), feed.next_token
+        token = feed.next_token
         assert calendar.last_success is not None
         assert token is not None
         if token != calendar.token or now - calendar.last_success >= _TOUCH_EVERY:

@@ -8,6 +8,7 @@ settled, in line again, or as a dead letter; after a crash it is in line again, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -39,8 +40,12 @@ _log = get_logger(__name__)
 
 CONCURRENCY = 24
 """Requests to one team at the same time; the points are the limit, this only bounds the sockets."""
+CLAIMED_TOGETHER = 8
+"""While more waits than may be in flight, so many answers are waited for before the next rows are claimed, at once."""
 LOOK_AGAIN = 2.0
 """Seconds after which an empty outbox is looked at again: other processes may release or retry rows."""
+LOOK_THROUGH = 0.2
+"""Seconds for which claim follows upon claim, before it is looked again what waits and whether a bulk job should go."""
 BACKOFF_FIRST, BACKOFF_MOST = 0.5, 60.0
 GIVE_UP_AFTER = 12
 """Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
@@ -117,6 +122,9 @@ class TeamDelivery:
     _bulk_runs: bool = False
     _bulk_resumed: bool = False
     _spare_bulk: bool = False
+    _more: bool = False
+    """The last claim was served in full."""
+    _looked_at: float = 0.0
 
     def __post_init__(self) -> None:
         self._breaker = Breaker(self.clock)
@@ -143,21 +151,61 @@ class TeamDelivery:
 
     async def _deliver(self, stopping: asyncio.Event, *, until_settled: bool) -> None:
         async with asyncio.TaskGroup() as flights:
-            while not stopping.is_set():
-                self._changed.clear()
-                try:
-                    await self._consider_bulk(flights, stopping)
-                    pause = await self._pause(until_settled=until_settled)
-                    if pause is None:
-                        return
-                    if pause > 0 or self._flying >= self._room():
-                        await _either(self._changed, stopping, pause or None)
-                    else:
-                        await self._launch(flights, stopping)
-                except RetryLater as later:
-                    # The state cannot be written now: nothing is sent that could not be settled.
-                    _log.error("state_busy", team=self.team, message=str(later))
-                    await _either(stopping, stopping, STATE_PAUSE)
+            stop = asyncio.create_task(stopping.wait(), name="delivery-stop")
+            stop.add_done_callback(lambda _: self._changed.set())
+            try:
+                while not stopping.is_set():
+                    self._changed.clear()
+                    try:
+                        if not await self._advance(flights, stopping, until_settled=until_settled):
+                            return
+                    except RetryLater as later:
+                        # The state cannot be written now: nothing is sent that could not be settled.
+                        _log.error("state_busy", team=self.team, message=str(later))
+                        self._more = False
+                        await _either(stopping, stopping, STATE_PAUSE)
+            finally:
+                stop.cancel()
+
+    async def _advance(
+        self, flights: asyncio.TaskGroup, stopping: asyncio.Event, *, until_settled: bool
+    ) -> bool:
+        """Send what may be sent now, or wait for a change. False: there is nothing left to wait for."""
+        room = self._room()
+        least = min(CLAIMED_TOGETHER, room) if self._more else 1
+        if self._flying > room - least:
+            await self._wait_for_change(None)
+            return True
+        if self._looks_like_more() and (lease := self.client.try_lease_upsert()) is not None:
+            await self._launch(flights, lease)
+            return True
+        await self._consider_bulk(flights, stopping)
+        pause = await self._pause(until_settled=until_settled)
+        self._looked_at = asyncio.get_running_loop().time()
+        if pause is None:
+            return False
+        if pause > 0:
+            await self._wait_for_change(pause)
+        elif lease := await self._lease(stopping):
+            await self._launch(flights, lease, looked=True)
+        return True
+
+    async def _lease(self, stopping: asyncio.Event) -> Lease | None:
+        """The points of one upsert, as soon as they are there; None if the process is stopped before."""
+        at_once = self.client.try_lease_upsert()
+        return at_once or await _unless(self.client.lease_upsert(), stopping)
+
+    def _looks_like_more(self) -> bool:
+        """The last claim got all that it asked for, a moment ago: the next is made without another look."""
+        usual = self._parked.since is None and not self._breaker.is_open
+        lately = asyncio.get_running_loop().time() - self._looked_at < LOOK_THROUGH
+        return self._more and usual and lately
+
+    async def _wait_for_change(self, seconds: float | None) -> None:
+        """Until something was committed or answered, the process is stopped, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     async def _pause(self, *, until_settled: bool) -> float | None:
         """Seconds until something may be sent (0.0: now), or None if there is nothing left to wait for."""
@@ -225,11 +273,13 @@ class TeamDelivery:
             self._bulk_runs, bulk.processed = False, 0
             self.wake()
 
-    async def _launch(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
-        """Wait for points, claim as many of the most urgent rows as they allow, and send them."""
-        first = await _unless(self.client.lease_upsert(), stopping)
-        if first is None:
-            return
+    async def _launch(
+        self, flights: asyncio.TaskGroup, first: Lease, *, looked: bool = False
+    ) -> None:
+        """Claim as many of the most urgent rows as there are points for, and send them.
+
+        `looked`: rows wait, by what was looked up just now.
+        """
         leases = [first]
         room = self._room() - self._flying
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
@@ -242,9 +292,10 @@ class TeamDelivery:
             raise
         for lease in leases[len(claimed) :]:
             lease.refund()
-        if not claimed:
+        self._more = len(claimed) == len(leases)
+        if not claimed and looked:
             # Rows wait, but each for another one of its event that is still in flight.
-            await _either(self._changed, stopping, 1.0)
+            await self._wait_for_change(1.0)
         for row, lease in zip(claimed, leases, strict=False):
             self._flying += 1
             flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")

@@ -62,6 +62,14 @@ def zone_named(name: str) -> ZoneInfo:
         return ZoneInfo("UTC")
 
 
+def is_quiet(seller: Seller, calendar: CalendarState, feed: Listing, now: datetime) -> bool:
+    """True if nothing was touched and no day is new: `read_changes` would find nothing, and this costs little."""
+    if feed.items or feed.malformed:
+        return False
+    window = window_at(now, zone_named(feed.time_zone), seller.past_days, seller.future_days)
+    return not never_listed(window, calendar.listed)
+
+
 async def read_changes(
     seller: Seller, calendar: CalendarState, feed: Listing, state: State, now: datetime
 ) -> Reading:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -80,3 +82,18 @@ def test_another_limit_counts_at_once() -> None:
     assert window.wait(1.0, 12) == 0.0
     window.limit = 5
     assert window.wait(1.0, 1) == pytest.approx(59.0, abs=0.01)
+
+
+@given(
+    times=st.lists(st.floats(0, 200, allow_nan=False), min_size=1, max_size=60).map(sorted),
+    limit=st.integers(1, 20),
+)
+def test_a_grain_never_lets_more_through(times: list[float], limit: int) -> None:
+    """Costs that are kept together weigh a little longer, never shorter, and no more than a grain."""
+    exact, grained = SlidingWindow(limit), SlidingWindow(limit, grain=0.05)
+    for now in times:
+        assert grained.spent(now) >= exact.spent(now)
+        assert deepcopy(grained).spent(now + 0.05) <= exact.spent(now)
+        exact.record(now, 1)
+        grained.record(now, 1)
+    assert len(grained.entries()) <= len(exact.entries())

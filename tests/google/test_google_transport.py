@@ -278,21 +278,27 @@ async def test_every_attempt_takes_its_turn(
     google: FakeGoogle, session: aiohttp.ClientSession, tokens: TokenSource, sleeps: Sleeps
 ) -> None:
     limiter = RequestLimiter(1000, clock=sleeps.clock)
-    turns: list[tuple[str, Priority]] = []
+    turns: list[tuple[str, Priority | None]] = []
     acquire = limiter.acquire
 
     async def counting(user: str, priority: Priority) -> None:
         turns.append((user, priority))
         await acquire(user, priority)
 
+    def trying(user: str) -> bool:
+        """The second attempt finds others waiting."""
+        turns.append((user, None))
+        return len(turns) == 1
+
     limiter.acquire = counting  # type: ignore[method-assign]
+    limiter.try_acquire = trying  # type: ignore[method-assign]
     google.queue(refusal(503, "backendError"), {"id": "e1"})
     transport = GoogleTransport(
         session, tokens, limiter, who="pam", rate_key="q1", sleep=sleeps, clock=sleeps.clock
     )
     request = CalendarRequests(google.url, CALENDAR).get_event(EventId("e1"))
     await transport.fetch(request, Priority.SWEEP, decode)
-    assert turns == [("q1", Priority.SWEEP)] * 2
+    assert turns[:3] == [("q1", None), ("q1", None), ("q1", Priority.SWEEP)]
 
 
 async def test_big_bodies_are_decoded_off_the_loop(

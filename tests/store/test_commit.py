@@ -118,7 +118,7 @@ async def test_a_failure_at_any_statement_changes_nothing(
                 assert dump(reader) == before, f"after statement {number}"
         else:
             break
-    assert number > 20
+    assert number > 15
     with closing(sqlite3.connect(prepared)) as reader:
         assert dump(reader) == after
 

@@ -13,7 +13,7 @@ from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key, Known, Send
 from connector.store import outbox
 from connector.store.outbox import Lane, Row
-from connector.store.rows import enqueue, remember
+from connector.store.rows import enqueue
 from tests.domain.builders import NOW
 from tests.store.world import OpenState, add_calendar
 
@@ -48,7 +48,6 @@ def put(
         updated_at=NOW,
     )
     send = Send(known, b"{}", prospect, cancels, ICalUid(after) if after else None)
-    remember(state, calendar, known)
     enqueue(state, calendar, send, backfill=backfill, now=NOW)
     return key
 
