@@ -291,10 +291,11 @@ each calendar; ratios are medians of those against the bare loop in the same rou
 same request, built beforehand, and reads the body; gcal_sync (its request and models) and
 google-api-python-client (`.execute()` in {at_once} threads) keep no state.
 
-- A poll of the connector also reads the calendar's row, waits for its turn under Google's limits, and judges token,
-  policy and window.
-- A quiet poll is committed once a minute as a sign of life, and whenever Google hands out another sync token: what
-  Google does with the token of an unchanged calendar was not measured, so the truth lies between the two rows.
+- A poll of the connector also decodes the page, waits for its turn under Google's limits, and judges token, policy and
+  window; the calendar's row is remembered between polls.
+- Once a minute as a sign of life, and whenever Google hands out another sync token, what a quiet poll found is stored,
+  with that of all others within a second. What Google does with the token of an unchanged calendar was not measured,
+  so the truth lies between the two rows.
 - Polls/s depend on the answering process too, which shares the two cores; the CPU of a poll does not count it.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import (
+    change,
     delivery,
     fleet,
     freshness,
@@ -21,6 +22,7 @@ from benchmarks.soak import section
 BENCHMARKS: tuple[Benchmark, ...] = (
     main_job.BENCHMARK,
     quiet.BENCHMARK,
+    change.BENCHMARK,
     initial.BENCHMARK,
     freshness.BENCHMARK,
     memory.BENCHMARK,

@@ -94,7 +94,8 @@ class State:
     async def calendars_of(
         self, users: Mapping[UserGuid, UserName]
     ) -> dict[UserGuid, CalendarState]:
-        """The calendars of several users, made where they are new."""
+        """The calendars of several users, made where they are new; what was remembered of any counts no more."""
+        self._recent.clear()
 
         def read(connection: Connection) -> dict[UserGuid, CalendarState]:
             return {guid: calendars.of_user(connection, guid, name) for guid, name in users.items()}

@@ -128,7 +128,7 @@ class ChannelKeeper:
         self._notice(company)
         quiet, held.quiet = held.quiet, set()
         try:
-            seen, troubles = await self._state.run(partial(_look, quiet=quiet, now=now))
+            seen, troubles = await self._state.ask(partial(_look, quiet=quiet, now=now))
         except RetryLater:
             held.quiet |= quiet
             raise
@@ -145,7 +145,7 @@ class ChannelKeeper:
             over = {*plan.retire, *plan.forget}
             held.unsure = {c: one for c, one in held.unsure.items() if one.id not in over}
             held.stops = {name: one for name, one in held.stops.items() if name not in over}
-            await self._state.run(partial(_settle, plan=plan, now=now))
+            await self._state.ask(partial(_settle, plan=plan, now=now))
         self._vouch(seen, wanted, plan, now)
         await self._act(company, plan, batch, now)
 
@@ -262,8 +262,8 @@ class ChannelKeeper:
         self._held.awaited.add(channel.id)
         try:
             if unsure is None:
-                await self._state.run(partial(rows.begin, channel=channel, secret=secret))
-            elif not await self._state.run(
+                await self._state.ask(partial(rows.begin, channel=channel, secret=secret))
+            elif not await self._state.ask(
                 partial(rows.begin_again, channel=channel.id, secret=secret)
             ):
                 return  # given up, or its own message came: the next round makes another
@@ -295,16 +295,16 @@ class ChannelKeeper:
 
     async def _forget(self, channel: Channel) -> None:
         """Google said no to the only attempt: there is no such channel."""
-        await self._state.run(partial(rows.forget, channels=[channel.id]))
+        await self._state.ask(partial(rows.forget, channels=[channel.id]))
 
     async def _give_up(self, channel: Channel) -> None:
         """Google may have it, or has it for sure: it is stopped once its resource is known."""
-        await self._state.run(partial(rows.retire, channels=[channel.id], now=self._clock()))
+        await self._state.ask(partial(rows.retire, channels=[channel.id], now=self._clock()))
 
     async def _answered(
         self, watcher: Watcher, channel: Channel, answer: Watched, channels: Channels
     ) -> None:
-        kept = await self._state.run(
+        kept = await self._state.ask(
             partial(
                 rows.answered,
                 channel=channel.id,
@@ -379,7 +379,7 @@ class ChannelKeeper:
             trouble = trouble.of(watcher.made_for)
             troubles[watcher.calendar] = trouble
         self._held.troubles = troubles
-        await self._state.run(
+        await self._state.ask(
             partial(rows.keep_trouble, calendar=watcher.calendar, trouble=trouble)
         )
 
@@ -397,7 +397,7 @@ class ChannelKeeper:
                 _log.warning("channel_not_stopped", user=watcher.name, message=str(error))
             return
         self._held.stops.pop(channel.id, None)
-        await self._state.run(partial(rows.forget, channels=[channel.id]))
+        await self._state.ask(partial(rows.forget, channels=[channel.id]))
         _log.debug("channel_stopped", user=watcher.name)
 
 

@@ -92,7 +92,7 @@ class Notifications:
         """One transaction's worth; False if the state could not take it: it waits."""
         some = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH))]
         try:
-            heard = await self._state.run(partial(rows.accept, said=some, now=self._clock()))
+            heard = await self._state.ask(partial(rows.accept, said=some, now=self._clock()))
         except RetryLater as later:
             self._waiting.extendleft(reversed(some))
             _log.warning("state_busy", message=str(later))
@@ -110,7 +110,7 @@ class Notifications:
         """
         async with self._looking:
             since = self._latest - to_millis_of(OVERLAP)
-            found = await self._state.run(partial(rows.notified_since, since_ms=since))
+            found = await self._state.ask(partial(rows.notified_since, since_ms=since))
             seen = self._seen
             if seen is None:
                 self._seen = dict(found)

@@ -120,7 +120,7 @@ async def _at_once(
         sum(row.alive and window.overlaps(row.start, row.end) for row in memory.by_series[series])
         for series in touched.series
     ]
-    in_window = await state.run(lambda c: count_alive(c, calendar.id, window.start, window.end))
+    in_window = await state.ask(lambda c: count_alive(c, calendar.id, window.start, window.end))
     return cheaper_at_once(sizes, in_window, seller.reader.page_size)
 
 

@@ -133,6 +133,9 @@ class Noting(RequestLimiter):
         super().__init__(100_000)
         self.asked: list[Priority] = []
 
+    def try_acquire(self, user: str) -> bool:
+        return False
+
     async def acquire(self, user: str, priority: Priority) -> None:
         self.asked.append(priority)
         await super().acquire(user, priority)

@@ -42,6 +42,9 @@ class Tokens:
     def __init__(self, world: GoogleWorld, email: str) -> None:
         self._world, self._email = world, email
 
+    def ready(self) -> None:
+        return None
+
     async def token(self) -> str:
         return self._world.accounts.access_token(self._email)
 
