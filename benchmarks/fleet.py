@@ -44,6 +44,8 @@ SELLERS_A_TEAM = 200
 SHARE_OF_QUOTA = 0.8
 """How full a Google project may be by polls alone; changes and early polls need the rest."""
 LOOK_SECONDS = 1.0
+SQLITE = "a SQLite state on disk"
+POSTGRES = "one PostgreSQL server, on the same machine, that does not wait for its disk"
 QUICK_PACE = 600.0
 PATIENCE_INTERVALS = 4
 """How long the last changes are waited for; what has not arrived then is missing."""
@@ -347,6 +349,7 @@ def _facts(outcome: Outcome) -> dict[str, str]:
         "points": f"{company.points_per_minute}",
         "projects": f"{company.projects}",
         "nodes": f"{outcome.drive.nodes}",
+        "state": SQLITE if outcome.drive.nodes == 1 else POSTGRES,
         "interval": company.poll_interval,
         "minutes": f"{outcome.watched_seconds / 60:.1f}",
         "changes": f"{outcome.changes:,}",
@@ -369,13 +372,13 @@ def _distribution(seconds: list[float]) -> list[tuple[float, float]]:
 
 ABOUT = """
 {sellers} sellers with {occurrences} occurrences each in their windows, in {teams} teams of {points} points a
-minute and {projects} Google projects of 10,000 requests a minute, 600 a `quotaUser`; {nodes} node(s) poll
-each calendar every {interval}. Both simulators enforce every limit, in processes of their own. After the
-initial sync, the workload model's first {minutes} minutes of a full hour on a working day: the burst of ten
-times for three minutes, then the usual rate, no time compressed. {changes} changes were made; {silent} of
-them alter nothing that Salesloft may hold (the title of an internal meeting), and {taken_back} were taken
-back before anybody saw them. A change has arrived with the last of its occurrences that Salesloft accepted.
-The ratio is to the poll interval; the aim is twice the interval at the 99th percentile.
+minute and {projects} Google projects of 10,000 requests a minute, 600 a `quotaUser`; {nodes} node(s)
+({state}) poll each calendar every {interval}. Both simulators enforce every limit, in processes of their own.
+After the initial sync, the workload model's first {minutes} minutes of a full hour on a working day: the
+burst of ten times for three minutes, then the usual rate, no time compressed. {changes} changes were made;
+{silent} of them alter nothing that Salesloft may hold (the title of an internal meeting), and {taken_back}
+were taken back before anybody saw them. A change has arrived with the last of its occurrences that Salesloft
+accepted. The ratio is to the poll interval; the aim is twice the interval at the 99th percentile.
 
 Calendars are smaller here than the model's 450 occurrences, so that filling the simulators and the initial
 sync do not take hours; what is polled and changed does not depend on it, apart from the edits of series.
