@@ -395,8 +395,26 @@ def run(quick: bool) -> Result:
     return result_of(drive_in(Drive(company, 1, 2.0 if quick else 600.0)))
 
 
+def run_nodes(quick: bool) -> Result:
+    company = (
+        company_of(6, "1s", 1, teams=2, occurrences=6, pace=QUICK_PACE)
+        if quick
+        else company_of(30_000, "60s", None, teams=None, occurrences=20)
+    )
+    return result_of(drive_in(Drive(company, 2 if quick else 3, 2.0 if quick else 600.0)))
+
+
 BENCHMARK = Benchmark(
     "fleet", "10,000 calendars on one machine", ABOUT, run, PICTURE, alone=True, seconds=7200
+)
+OF_NODES = Benchmark(
+    "fleet3",
+    "30,000 calendars on three nodes",
+    ABOUT,
+    run_nodes,
+    PICTURE,
+    alone=True,
+    seconds=10800,
 )
 
 

@@ -25,6 +25,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     size.BENCHMARK,
     page_bytes.BENCHMARK,
     fleet.BENCHMARK,
+    fleet.OF_NODES,
     delivery.BENCHMARK,
     section.BENCHMARK,
 )
