@@ -43,7 +43,7 @@ from tests.postgres import PostgresServer
 SELLERS_A_TEAM = 200
 SHARE_OF_QUOTA = 0.8
 """How full a Google project may be by polls alone; changes and early polls need the rest."""
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 0.5
 SQLITE = "a SQLite state on disk"
 POSTGRES = "one PostgreSQL server, on the same machine, that does not wait for its disk"
 QUICK_PACE = 600.0

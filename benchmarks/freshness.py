@@ -29,7 +29,7 @@ def run(quick: bool) -> Result:
         if quick
         else company_of(SELLERS, "30s", None, teams=None, occurrences=450)
     )
-    return result_of(drive_in(Drive(company, 1, 3.0 if quick else SECONDS)))
+    return result_of(drive_in(Drive(company, 1, 1.5 if quick else SECONDS)))
 
 
 BENCHMARK = Benchmark("freshness", "Freshness of 1,000 sellers", ABOUT, run, PICTURE, seconds=1500)
