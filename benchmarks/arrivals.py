@@ -77,7 +77,9 @@ def arrivals(changes: Sequence[dict[str, Any]], stored: Iterable[Sequence[Any]])
 
 
 def _arrived(wanted: Wanted, moments: Sequence[tuple[float, int]]) -> float | None:
-    """When Salesloft first held what was wanted, or something newer."""
-    return min(
-        (at for at, updated in moments if updated >= wanted.stamp and at > wanted.at), default=None
-    )
+    """When Salesloft first held what was wanted, or something newer.
+
+    What is deleted has no time of its own at Google: its content carries that of the answer, in whole seconds.
+    """
+    stamp = wanted.stamp if wanted.after else wanted.stamp // 1000 * 1000
+    return min((at for at, updated in moments if updated >= stamp and at > wanted.at), default=None)

@@ -19,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -106,6 +107,7 @@ class Calendars:
             directory, self.world, SalesloftWorld(), "", "", self.world.now, state_url="none"
         )
         self._made: list[dict[str, Any]] = []
+        self._began = 0.0
         self._changing: asyncio.Task[None] | None = None
 
     def fill(self) -> int:
@@ -133,6 +135,7 @@ class Calendars:
     def change(self, seconds: float) -> dict[str, Any]:
         """People begin to change things, for so many seconds."""
         self.world.log.clear()
+        self._began = time.time()
         self._changing = asyncio.create_task(self._change(seconds))
         return {}
 
@@ -161,9 +164,16 @@ class Calendars:
                 projects[str(self.company.project_of(number))].append(at)
             if entry.route == "events.list" and entry.calendar is not None:
                 listed[entry.calendar].append(at)
-        (self.directory / "listed.json").write_text(json.dumps(listed))
+        ended = time.time()
+        edges = [self._began, ended]
+        longest = [
+            max(later - earlier for earlier, later in pairwise(sorted([*edges, *moments])))
+            for moments in (listed.get(f"{name}@example.com", []) for name in self._judge.sellers)
+        ]
         return {
             "answers": answers,
+            "longest_pauses": longest,
+            "unpolled": self.company.sellers - len(listed),
             "busiest_project": max(
                 (_most_in_a_minute(all_) for all_ in projects.values()), default=0
             ),
@@ -258,11 +268,13 @@ async def serve_google(company: Company, directory: Path) -> None:
 
 
 class Stored:
-    """Salesloft, and what it stored since it was told to watch."""
+    """Salesloft, and what it stored since it was told to watch. Until then bulk jobs are done at once."""
 
     def __init__(self, company: Company) -> None:
         self.world = SalesloftWorld(seed=company.seed, limit_per_minute=company.points_per_minute)
         self.world.switches.keep_bodies = False
+        self._job_seconds = self.world.switches.bulk_seconds_per_record
+        self.world.switches.bulk_seconds_per_record = 0.0
         self._to_wall = time.time() - self.world.monotonic()
         self._stored: list[tuple[str, str, int, float]] = []
         for team in range(company.teams):
@@ -279,9 +291,8 @@ class Stored:
         return {"held": held}
 
     def keep(self) -> dict[str, Any]:
-        """Keep what is sent, and do bulk jobs at once: Salesloft's own time is not measured."""
+        """Keep what is sent."""
         self.world.switches.keep_bodies = True
-        self.world.switches.bulk_seconds_per_record = 0.0
         return {}
 
     def sent(self, file: Path) -> dict[str, Any]:
@@ -296,8 +307,9 @@ class Stored:
         return {"points": points, "busiest_team": max(peaks), "limited": limited}
 
     def watch(self) -> dict[str, Any]:
-        """Note from now on what is stored."""
+        """Note from now on what is stored; bulk jobs take their time."""
         self.world.log.clear()
+        self.world.switches.bulk_seconds_per_record = self._job_seconds
         for writer in self.world.writers.values():
             writer.on_stored = self._note
         for team in self.world.teams:

@@ -220,5 +220,5 @@ BENCHMARK = Benchmark(
     ABOUT,
     run,
     Picture(y="seconds", bars=True),
-    seconds=400,
+    seconds=900,
 )

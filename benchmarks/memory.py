@@ -49,6 +49,7 @@ SIZES = (1_000, 10_000, 100_000)
 QUICK_SIZES = (20, 60)
 TRACED = 2_000
 SHOWN_LINES = 12
+LOOK_SECONDS = 0.2
 LONGEST_SECONDS = 400.0
 """A size that would take longer, at the pace of the one before, is left out, and the page says so."""
 TARGET_BYTES = 2048
@@ -203,7 +204,7 @@ async def until_polled(daemon: asyncio.Task[int], path: object, calendars: int) 
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         while True:
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(LOOK_SECONDS)
             if daemon.done():
                 raise RuntimeError(f"the daemon ended with status {daemon.result()}")
             query = "SELECT count(*) FROM calendars WHERE last_success > ?"

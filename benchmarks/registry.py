@@ -31,6 +31,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     page_sizes.BENCHMARK,
     page_bytes.BENCHMARK,
     fleet.BENCHMARK,
+    fleet.OF_NODES,
     delivery.BENCHMARK,
     section.BENCHMARK,
 )

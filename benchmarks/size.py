@@ -147,7 +147,7 @@ BENCHMARK = Benchmark(
     ABOUT,
     run,
     Picture("occurrences in the window", "ms of the processor", log_x=True, log_y=True),
-    seconds=400,
+    seconds=900,
 )
 
 

@@ -110,6 +110,11 @@ def test_a_later_content_counts_for_the_change_that_it_overtook() -> None:
     assert arrivals(changes, [("c", "a", 200, 4.0)]).seconds == [3.0, 2.0]
 
 
+def test_a_cancellation_carries_whole_seconds() -> None:
+    found = arrivals([change(1.5, 1_500, a=(1, 0))], [("c", "a", 1_000, 2.0)])
+    assert (found.seconds, found.missing) == ([0.5], [])
+
+
 def test_what_never_arrives_is_missing() -> None:
     found = arrivals([change(1.0, 100, a=(1, 2))], [])
     assert (found.seconds, found.missing) == ([], ["c a"])
