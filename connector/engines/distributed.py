@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -127,6 +127,7 @@ class DistributedEngine:
         self._version = version
         self._lease = lease
         self._tenures: dict[str, _Tenure] = {}
+        self._beginning: set[str] = set()
         self._view = View(0, {}, {})
         self._loads: dict[str, int] = {}
         self._behind = False
@@ -246,10 +247,10 @@ class DistributedEngine:
     async def _leave(self) -> None:
         """Everything has ended: others may take what was held, at once."""
         node = self._fence.node
-        for tenure in self._tenures.values():
-            if tenure.giving is not None:
-                tenure.giving.cancel()
-            await self._service.let_go(tenure.shard, at_once=False)
+        await self._stop_giving(self._tenures.values())
+        for tenure in tuple(self._tenures.values()):
+            # Without a database each of them would wait for it: a stop has ten seconds for all.
+            await self._service.let_go(tenure.shard, at_once=not self._fence.is_valid())
             tenure.ended.set()
         try:
             await self._state.run(lambda c: nodes.leave(c, node))
@@ -260,18 +261,24 @@ class DistributedEngine:
     async def _drop_all(self) -> None:
         """End everything, writing nothing, and wait until nothing of it is left that could still be written."""
         tenures, self._tenures = list(self._tenures.values()), {}
-        giving = [one.giving for one in tenures if one.giving is not None]
-        for task in giving:
-            task.cancel()
-        await asyncio.gather(*giving, return_exceptions=True)
+        # All side by side: what was sent for any of them is given up before one of them has to wait for the state.
+        await asyncio.gather(
+            self._stop_giving(tenures),
+            *(self._service.let_go(tenure.shard, at_once=True) for tenure in tenures),
+        )
         for tenure in tenures:
-            await self._service.let_go(tenure.shard, at_once=True)
             tenure.ended.set()
         self._state.forget_recent()
         try:
             await self._state.ask(lambda _: None)  # what stood before it was done or refused
         except RetryLater:
             return
+
+    async def _stop_giving(self, tenures: Iterable[_Tenure]) -> None:
+        giving = [one.giving for one in tenures if one.giving is not None]
+        for task in giving:
+            task.cancel()
+        await asyncio.gather(*giving, return_exceptions=True)
 
     async def _sleep(self, seconds: float) -> None:
         self._wake.clear()
@@ -286,6 +293,7 @@ class DistributedEngine:
         self._view, me = view, self._fence.node
         self._loads = balance.loads_of(view)
         self._service.note(me, view)
+        self._adopt(view)
         if self._behind:
             await self._serve()
         await self._reap(view)
@@ -296,6 +304,16 @@ class DistributedEngine:
                 )
                 self._looking.add_done_callback(self._local.watch)
             self._share_out(view)
+
+    def _adopt(self, view: View) -> None:
+        """Serve what this node took without hearing of it: the queue gave up the job, or the commit was not answered."""
+        for shard in view.shards.values():
+            team = shard.team
+            is_ours = shard.node == self._fence.node and team in self._fence.expected
+            is_known = team in self._tenures or team in self._beginning
+            if is_ours and not is_known and not self._stopping.is_set():
+                self._tenures[team], self._behind = _Tenure(team), True
+                _log.info("shard_taken", team=team)
 
     async def _look_after(self, view: View) -> None:
         """Have a job for every shard that is free, and for those held here; give back whose team is gone."""
@@ -308,10 +326,13 @@ class DistributedEngine:
             }
             if strangers:
                 await self._state.ask(lambda c: nodes.add_shards(c, strangers))
-            for team in [t for t, one in self._tenures.items() if one.giving is None]:
+            for tenure in tuple(self._tenures.values()):
+                team = tenure.shard
+                if tenure.giving is not None or self._tenures.get(team) is not tenure:
+                    continue  # given up while others were looked after
                 if team not in configured and team not in self._service.held():
                     self._give(team, forget=True)
-                elif not self._tenures[team].jobs and self._queue is not None:
+                elif not tenure.jobs and self._queue is not None:
                     await self._queue.offer(team, self._fence.node)
             await self._offer([s.team for s in view.free if s.team in configured])
         except RetryLater as later:
@@ -419,12 +440,16 @@ class DistributedEngine:
         if elsewhere is not None:
             await queue.offer(team, elsewhere, unable)
             return None
-        # `run`: what was remembered of a team that others held meanwhile is forgotten.
-        if await self._state.run(lambda c: self._acquire(c, team)) is None:
-            return None
-        if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():
-            return None  # given back as all else that this node has
-        tenure = self._tenures[team] = _Tenure(team)
+        self._beginning.add(team)
+        try:
+            # `run`: what was remembered of a team that others held meanwhile is forgotten.
+            if await self._state.run(lambda c: self._acquire(c, team)) is None:
+                return None
+            if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():
+                return None  # given back as all else that this node has
+            tenure = self._tenures[team] = _Tenure(team)
+        finally:
+            self._beginning.discard(team)
         _log.info("shard_taken", team=team)
         await self._serve()
         return tenure
@@ -448,6 +473,9 @@ class DistributedEngine:
             except RetryLater as later:  # tried again with the next sign of life
                 self._behind = True
                 _log.warning("state_busy", message=str(later))
+            except BaseException:  # the queue hides what its jobs die of: the sign of life does not
+                self._behind = True
+                raise
 
 
 def _is_off(shard: Shard, calendars: int) -> bool:
