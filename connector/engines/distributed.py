@@ -306,7 +306,7 @@ class DistributedEngine:
             self._share_out(view)
 
     def _adopt(self, view: View) -> None:
-        """Serve what this node took without hearing of it: the queue gave up the job, or the commit was not answered."""
+        """Serve what this node took and did not hear of: its job was given up, or the commit not answered."""
         for shard in view.shards.values():
             team = shard.team
             is_ours = shard.node == self._fence.node and team in self._fence.expected
