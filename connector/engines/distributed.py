@@ -37,6 +37,10 @@ MARGIN = 0.1
 JOIN_AGAIN = 0.5
 GIVE_EVERY = 2.0
 """Seconds between two shards that a node gives to others."""
+OVERDUE_LEASES = 2
+"""A shard that is free for longer, though it was offered all the time, has a job in its way."""
+FORGET_AFTER = timedelta(days=1)
+"""A shard goes that was free for so long and that this node does not know: a team that is gone, or an older key."""
 KEEP_FOR = 600.0
 """Seconds for which a shard stays that came back from the node that it was given to."""
 
@@ -334,17 +338,30 @@ class DistributedEngine:
                     self._give(team, forget=True)
                 elif not tenure.jobs and self._queue is not None:
                     await self._queue.offer(team, self._fence.node)
-            await self._offer([s.team for s in view.free if s.team in configured])
+            await self._forget_strangers(view, configured)
+            await self._offer([shard for shard in view.free if shard.team in configured])
         except RetryLater as later:
             _log.warning("state_busy", message=str(later))
 
-    async def _offer(self, free: list[str]) -> None:
+    async def _forget_strangers(self, view: View, configured: Mapping[str, int]) -> None:
+        patience_ms = FORGET_AFTER.total_seconds() * 1000
+        old = [
+            shard.team
+            for shard in view.free
+            if shard.team not in configured and view.now_ms - shard.due_ms > patience_ms
+        ]
+        if old:
+            await self._state.ask(lambda c: [nodes.forget_shard(c, team) for team in old])
+
+    async def _offer(self, free: list[Shard]) -> None:
         if not free or self._queue is None:
             return
-        await self._queue.rescue(free, list(self._view.nodes))
-        for team in free:
+        patience_ms = OVERDUE_LEASES * self._lease.total_seconds() * 1000
+        overdue = [s.team for s in free if s.due_ms and self._view.now_ms - s.due_ms > patience_ms]
+        await self._queue.rescue([s.team for s in free], list(self._view.nodes), overdue)
+        for shard in free:
             if self._queue is not None:
-                await self._queue.offer(team)
+                await self._queue.offer(shard.team)
 
     async def _reap(self, view: View) -> None:
         """Remove dead nodes; but not just after an outage, in which nobody could give a sign of life."""
@@ -371,7 +388,8 @@ class DistributedEngine:
             for team, (node, since) in self._given_to.items()
             if node in view.nodes and now - since < KEEP_FOR
         }
-        found = balance.to_give(view, self._fence.node, keep)
+        # What is free and unknown here will not be taken by this node: it may be a team that nobody has any more.
+        found = balance.to_give(view, self._fence.node, keep, self._service.teams())
         if found is not None and found[0] in self._tenures:
             team, node = found
             self._given_at, self._given_to[team] = now, (node, now)

@@ -130,7 +130,7 @@ def shards(connection: Connection) -> dict[str, Shard]:
 def add_shards(connection: Connection, calendars: Mapping[str, int]) -> None:
     """Have a shard of each of these teams, with so many users."""
     connection.executemany(
-        "INSERT INTO shards (team, calendars) VALUES (?, ?)"
+        f"INSERT INTO shards (team, calendars, due_ms) VALUES (?, ?, {NOW})"  # noqa: S608
         " ON CONFLICT (team) DO UPDATE SET calendars = excluded.calendars WHERE shards.node IS NULL",
         list(calendars.items()),
     )
