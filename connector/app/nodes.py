@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -130,8 +130,8 @@ class HeldTeams:
     async def serve(self) -> None:
         await self.service.serve_held()
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        await self.service.let_go(team, at_once=at_once)
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        return await self.service.let_go(team, at_once=at_once)
 
     def note(self, node: str, view: View) -> None:
         """Others serve the other teams, and read with the same Google projects as we do."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -22,7 +22,7 @@ from connector.engines import balance
 from connector.engines.local import LocalEngine
 from connector.engines.queue import ShardQueue
 from connector.observe.log import get_logger
-from connector.store import State, nodes
+from connector.store import State, nodes, outbox
 from connector.store.connection import Connection
 from connector.store.fence import Fence, Fenced, boot_seconds, new_node_id
 from connector.store.nodes import Shard, View, weight
@@ -60,8 +60,11 @@ class Shards(Protocol):
     async def serve(self) -> None:
         """Serve the teams that `DistributedEngine.holds`, and none but these."""
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        """End everything that is done for a team; `at_once`: without waiting for what was sent, writing nothing."""
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        """End everything that is done for a team; `at_once`: without waiting for what was sent, writing nothing.
+
+        Gives the calendars (rows) of which something may be left in flight, because its answer took too long.
+        """
 
     def note(self, node: str, view: View) -> None:
         """This is how nodes and shards stand."""
@@ -351,7 +354,7 @@ class DistributedEngine:
             if shard.team not in configured and view.now_ms - shard.due_ms > patience_ms
         ]
         if old:
-            await self._state.ask(lambda c: [nodes.forget_shard(c, team) for team in old])
+            await self._state.ask(lambda c: nodes.forget_shards(c, old))
 
     async def _offer(self, free: list[Shard]) -> None:
         if not free or self._queue is None:
@@ -403,10 +406,10 @@ class DistributedEngine:
     async def _given(self, tenure: _Tenure, *, forget: bool) -> None:
         """Let go of a shard, then of its row: what was sent is settled by then."""
         team = tenure.shard
-        await self._service.let_go(team, at_once=False)
+        left = await self._service.let_go(team, at_once=False)
         while True:
             try:
-                await self._state.run(lambda c: self._release(c, team, forget=forget))
+                await self._state.run(lambda c: self._release(c, team, left, forget=forget))
                 break
             except RetryLater as later:
                 if not self._fence.is_valid():
@@ -417,12 +420,16 @@ class DistributedEngine:
         tenure.ended.set()
         _log.info("shard_released", team=team)
 
-    def _release(self, connection: Connection, team: str, *, forget: bool) -> None:
+    def _release(
+        self, connection: Connection, team: str, left: Collection[int], *, forget: bool
+    ) -> None:
         """By the thread that writes, so that what it expects changes with what it commits."""
+        # As long as this node lives, nobody else could tell that what is left in flight is not.
+        outbox.release_left(connection, left, self._fence.node)
         nodes.release(connection, team, self._fence.node)
         self._fence.expected.pop(team, None)
         if forget:
-            nodes.forget_shard(connection, team)
+            nodes.forget_shards(connection, [team])
 
     # -- the queue's jobs
 

@@ -117,10 +117,14 @@ class ShardQueue:
         """Keep a worker until cancelled, whatever one dies of: a node without one is offered shards, and takes none."""
         while True:
             try:
-                async with self._app.open_async():
-                    await self._work_on()
+                await self._app.open_async()
+                await self._work_on()
             except Exception as error:
                 _log.warning("queue_unavailable", message=_words(error))
+            finally:
+                # Also of what was cut off while it was opened: its tasks would outlive all else, and hold up the exit.
+                with contextlib.suppress(*_UNAVAILABLE):
+                    await self._app.close_async()
             await asyncio.sleep(AGAIN_AFTER)
 
     async def _work_on(self) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, ClassVar, cast
 
+import psycopg
 import pytest
 
 from connector.engines import distributed
@@ -50,6 +51,7 @@ class Service:
         self.served: set[str] = set()
         self.changed = asyncio.Event()
         self.error: Exception | None = None
+        self.left: Collection[int] = ()
         self.engine: DistributedEngine
 
     def teams(self) -> Mapping[str, int]:
@@ -67,8 +69,9 @@ class Service:
         self.served = {team for team in self.configured if self.engine.holds(team)}
         self.changed.set()
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
         self.served.discard(team)
+        return self.left
 
     def note(self, node: str, view: View) -> None:
         self.changed.set()
@@ -212,3 +215,40 @@ async def test_what_cannot_be_served_for_a_reason_nobody_foresaw_ends_the_proces
             asyncio.timeout(20),
         ):
             await local.ended.wait()
+
+
+async def test_what_a_team_left_in_flight_is_in_line_again_when_it_is_given_away(
+    queues: type[Queue],
+) -> None:
+    """Its answer took longer than a give waits; as long as this node lives, nobody else can tell that it is over."""
+    server, service = Server(postgres_server().migrated()), Service("acme")
+    async with node_of(server, service) as local:
+        await service.until(lambda: service.served == {"acme"})
+        with psycopg.connect(server.url) as raw:
+            for calendar in (1, 2):  # the second is another team's, and still served here
+                raw.execute(
+                    "INSERT INTO calendars (id, user_guid, name) VALUES (%s, %s, %s)",
+                    (calendar, f"guid-{calendar}", f"user-{calendar}"),
+                )
+                raw.execute(
+                    """INSERT INTO outbox (calendar_id, event_id, ical_uid, updated_ms, fingerprint, payload, start_ms,
+                           end_ms, prospect, cancels, backfill, attempted, in_flight, attempts, next_attempt_ms,
+                           queued_ms, claimed_by)
+                       SELECT %s, 'event', 'uid', 1, 'f', '', 0, 0, FALSE, FALSE, FALSE, 1, TRUE, 0, 0, 0, id
+                       FROM nodes""",
+                    (calendar,),
+                )
+        service.left = {1}
+        del service.configured["acme"]
+        service.served.clear()
+        while holders(server):  # noqa: ASYNC110  # nothing tells of it
+            await asyncio.sleep(0.05)
+        with psycopg.connect(server.url) as raw:
+            found = raw.execute("SELECT calendar_id, in_flight FROM outbox ORDER BY 1").fetchall()
+        assert found == [(1, False), (2, True)]
+        assert local.failure is None
+
+
+def holders(server: Server) -> Sequence[object]:
+    with psycopg.connect(server.url) as raw:
+        return raw.execute("SELECT node FROM shards WHERE node IS NOT NULL").fetchall()

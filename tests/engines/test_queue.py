@@ -105,3 +105,13 @@ async def test_a_node_has_a_worker_again_whatever_the_last_one_died_of(
     async with node_of(url, "one") as one:
         await one.offer("acme", "one")
         await one.takes()
+
+
+async def test_a_queue_that_is_stopped_while_it_opens_leaves_nothing_running(url: str) -> None:
+    """Tasks of its pool swallow their end: a process that is stopped just after its start would never exit."""
+    before = asyncio.all_tasks()
+    queue_of_node = ShardQueue(url, "one", Node(url, "one")._serve, LEASE)
+    queue_of_node.start()
+    await asyncio.sleep(0)
+    await queue_of_node.stop()
+    assert asyncio.all_tasks() == before
