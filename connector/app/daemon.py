@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -162,12 +162,15 @@ class Service:
         """Other teams are to be served here than before."""
         await self._become(self.settings)
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        """Serve a team no more; returns when nothing of it runs. `at_once` settles and writes nothing."""
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        """Serve a team no more; returns when nothing of it runs. `at_once` settles and writes nothing.
+
+        Gives the calendars of which something may be left in flight.
+        """
         if at_once:  # before anything else, which may have to wait for the state
             await self.engine.end_team(team, at_once=True)
         async with self._becoming:
-            await self.membership.let_go(team, at_once=at_once)
+            return await self.membership.let_go(team, at_once=at_once)
 
     async def _become(self, settings: Settings) -> None:
         """Serve whom these settings name, and whom Salesloft named besides."""

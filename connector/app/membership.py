@@ -7,7 +7,7 @@ process (`pause`, `resume`, `resync`, `offboard`), which reaches this one throug
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from connector.app.parts import Parts, Team, team_of
 from connector.domain.mapping import calendar_id_of
@@ -77,8 +77,11 @@ class Membership:
         for name in gone:
             _log.info("user_removed", user=name)
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        """Serve nobody of a team any more; returns when nothing of it runs. `at_once` settles and writes nothing."""
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        """Serve nobody of a team any more; returns when nothing of it runs. `at_once` settles and writes nothing.
+
+        Gives the calendars of which something may be left in flight that was not answered in time.
+        """
         async with self._changing:
             names = [n for n, one in self._parts.served.items() if one.calendar.team == team]
             readings = [self._engine.drop(self._parts.served[name].calendar.id) for name in names]
@@ -89,8 +92,10 @@ class Membership:
                 self._engine.end_team(team, at_once=at_once),
                 return_exceptions=True,
             )
+            calendars = self._parts.sends_for(team)
             await self._parts.remove_all(names)
             await self._parts.drop_team(team, keep=not at_once)
+            return calendars
 
     def _keep_rounds(self) -> None:
         """Every team has its rounds, at the pace that its users ask for; a team that is gone has none."""

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -106,6 +106,7 @@ class HeldTeams:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._shares: dict[str, float] = {}
+        self._counted: tuple[Settings | None, Mapping[str, int]] = (None, {})
         parts.google_share = lambda project: self._shares.get(digest_of(project), 1.0)
 
     def holds(self, team: str) -> bool:
@@ -113,10 +114,12 @@ class HeldTeams:
 
     def teams(self) -> Mapping[str, int]:
         settings = self.service.settings
-        found = Counter(team_of(user) for user in settings.users)
-        if settings.template is not None:  # its users need no file
-            found[team_of(settings.template.prototype)] += 0
-        return found
+        if self._counted[0] is not settings:  # asked at each sign of life, of all users there are
+            found = Counter(team_of(user) for user in settings.users)
+            if settings.template is not None:  # its users need no file
+                found[team_of(settings.template.prototype)] += 0
+            self._counted = (settings, found)
+        return self._counted[1]
 
     def held(self) -> Mapping[str, int]:
         return {name: len(team.users) for name, team in self._parts.teams.items()}
@@ -127,8 +130,8 @@ class HeldTeams:
     async def serve(self) -> None:
         await self.service.serve_held()
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        await self.service.let_go(team, at_once=at_once)
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        return await self.service.let_go(team, at_once=at_once)
 
     def note(self, node: str, view: View) -> None:
         """Others serve the other teams, and read with the same Google projects as we do."""

@@ -27,6 +27,7 @@ from connector.settings.model import Settings, UserSettings
 from connector.store import CalendarState, Database, Server, State, StatePlace
 from connector.store.commit import Hold
 from connector.store.fence import Fence
+from connector.store.sharing import loan_of
 from connector.sync.bookings import Booker, TeamBookings
 from connector.sync.bulk import TeamBulk
 from connector.sync.compare import HeldBySalesloft
@@ -283,6 +284,11 @@ class Parts:
         team.bookings.remove(guid)
         return served
 
+    def sends_for(self, name: str) -> set[int]:
+        """The calendars (rows) for which a team may have something in flight."""
+        team = self.teams.get(name)
+        return set() if team is None else team.delivery.calendars | team.delivery.names.keys()
+
     async def drop_empty_teams(self, busy: Collection[str] = ()) -> list[str]:
         """Let go of teams that nobody belongs to any more, but of none of the `busy`; gives their names."""
         kept = {self._kept, *busy}
@@ -297,6 +303,8 @@ class Parts:
         if team is None:
             return
         del self.live_clients[name], self.live_budgets[name]
+        if self.elsewhere:  # another node may spend this team's points from now on
+            team.client.budget.close()
         self._gone.append(team.client)
         if keep:
             await keep_spent({name: team.client})
@@ -319,6 +327,10 @@ class Parts:
         client = await client_of(
             name, [user], self.state, self.to_salesloft, teams, self.observer, self.clock
         )
+        loan = await self.state.ask(lambda c: loan_of(c, name))
+        if loan is not None and not loan.is_over(self.clock()):
+            # Granted, perhaps, by the node that held this team before: it holds from our first request on.
+            client.budget.lend(loan.points)
         delivery = _delivery(name, user, client, self.state, self.clock)
         delivery.observer = self.observer
         if delivery.bulk is not None:
@@ -375,11 +387,18 @@ async def assemble(
             await state.start()
         else:
             state.holder = lambda: fence.node
-        gates = () if fence is None else (gate_of(fence),)
         to_google = await stack.enter_async_context(
-            google.make_session(version=connector.__version__, middlewares=gates)
+            google.make_session(
+                version=connector.__version__,
+                middlewares=() if fence is None else (gate_of(fence, reads=True),),
+            )
         )
-        to_salesloft = await stack.enter_async_context(salesloft.make_session(middlewares=gates))
+        # There, reading costs the team's points, which another node may spend.
+        to_salesloft = await stack.enter_async_context(
+            salesloft.make_session(
+                middlewares=() if fence is None else (gate_of(fence, reads=False),)
+            )
+        )
         pool = google.RefreshPool(to_google)
         stack.push_async_callback(pool.close)
         parts = Parts(state, to_google, to_salesloft, pool, clock, observer)

@@ -21,12 +21,16 @@ def better_place(loads: Mapping[str, int], me: str, calendars: int) -> str | Non
     return best if best != me and loads.get(me, 0) - loads[best] >= max(1, calendars) else None
 
 
-def to_give(view: View, me: str, keep: Collection[str] = ()) -> tuple[str, str] | None:
+def to_give(
+    view: View, me: str, keep: Collection[str] = (), configured: Collection[str] | None = None
+) -> tuple[str, str] | None:
     """The shard that this node should give up, and the node with so much less that should get it; none to `keep`.
 
-    Only where the difference becomes smaller by it: so giving comes to an end.
+    Only where the difference becomes smaller by it: so giving comes to an end. Not while there is a free one, of those
+    `configured` here (None: of all), which may be just the one that the other node will take.
     """
-    if view.free or me not in view.nodes or len(view.nodes) < 2:
+    is_waited_for = any(configured is None or shard.team in configured for shard in view.free)
+    if is_waited_for or me not in view.nodes or len(view.nodes) < 2:
         return None
     loads = loads_of(view)
     least = min(loads, key=lambda node: (loads[node], node))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -22,7 +22,7 @@ from connector.engines import balance
 from connector.engines.local import LocalEngine
 from connector.engines.queue import ShardQueue
 from connector.observe.log import get_logger
-from connector.store import State, nodes
+from connector.store import State, nodes, outbox
 from connector.store.connection import Connection
 from connector.store.fence import Fence, Fenced, boot_seconds, new_node_id
 from connector.store.nodes import Shard, View, weight
@@ -37,6 +37,10 @@ MARGIN = 0.1
 JOIN_AGAIN = 0.5
 GIVE_EVERY = 2.0
 """Seconds between two shards that a node gives to others."""
+OVERDUE_LEASES = 2
+"""A shard that is free for longer, though it was offered all the time, has a job in its way."""
+FORGET_AFTER = timedelta(days=1)
+"""A shard goes that was free for so long and that this node does not know: a team that is gone, or an older key."""
 KEEP_FOR = 600.0
 """Seconds for which a shard stays that came back from the node that it was given to."""
 
@@ -56,8 +60,11 @@ class Shards(Protocol):
     async def serve(self) -> None:
         """Serve the teams that `DistributedEngine.holds`, and none but these."""
 
-    async def let_go(self, team: str, *, at_once: bool) -> None:
-        """End everything that is done for a team; `at_once`: without waiting for what was sent, writing nothing."""
+    async def let_go(self, team: str, *, at_once: bool) -> Collection[int]:
+        """End everything that is done for a team; `at_once`: without waiting for what was sent, writing nothing.
+
+        Gives the calendars (rows) of which something may be left in flight, because its answer took too long.
+        """
 
     def note(self, node: str, view: View) -> None:
         """This is how nodes and shards stand."""
@@ -127,6 +134,7 @@ class DistributedEngine:
         self._version = version
         self._lease = lease
         self._tenures: dict[str, _Tenure] = {}
+        self._beginning: set[str] = set()
         self._view = View(0, {}, {})
         self._loads: dict[str, int] = {}
         self._behind = False
@@ -246,10 +254,10 @@ class DistributedEngine:
     async def _leave(self) -> None:
         """Everything has ended: others may take what was held, at once."""
         node = self._fence.node
-        for tenure in self._tenures.values():
-            if tenure.giving is not None:
-                tenure.giving.cancel()
-            await self._service.let_go(tenure.shard, at_once=False)
+        await self._stop_giving(self._tenures.values())
+        for tenure in tuple(self._tenures.values()):
+            # Without a database each of them would wait for it: a stop has ten seconds for all.
+            await self._service.let_go(tenure.shard, at_once=not self._fence.is_valid())
             tenure.ended.set()
         try:
             await self._state.run(lambda c: nodes.leave(c, node))
@@ -260,18 +268,24 @@ class DistributedEngine:
     async def _drop_all(self) -> None:
         """End everything, writing nothing, and wait until nothing of it is left that could still be written."""
         tenures, self._tenures = list(self._tenures.values()), {}
-        giving = [one.giving for one in tenures if one.giving is not None]
-        for task in giving:
-            task.cancel()
-        await asyncio.gather(*giving, return_exceptions=True)
+        # All side by side: what was sent for any of them is given up before one of them has to wait for the state.
+        await asyncio.gather(
+            self._stop_giving(tenures),
+            *(self._service.let_go(tenure.shard, at_once=True) for tenure in tenures),
+        )
         for tenure in tenures:
-            await self._service.let_go(tenure.shard, at_once=True)
             tenure.ended.set()
         self._state.forget_recent()
         try:
             await self._state.ask(lambda _: None)  # what stood before it was done or refused
         except RetryLater:
             return
+
+    async def _stop_giving(self, tenures: Iterable[_Tenure]) -> None:
+        giving = [one.giving for one in tenures if one.giving is not None]
+        for task in giving:
+            task.cancel()
+        await asyncio.gather(*giving, return_exceptions=True)
 
     async def _sleep(self, seconds: float) -> None:
         self._wake.clear()
@@ -286,6 +300,7 @@ class DistributedEngine:
         self._view, me = view, self._fence.node
         self._loads = balance.loads_of(view)
         self._service.note(me, view)
+        self._adopt(view)
         if self._behind:
             await self._serve()
         await self._reap(view)
@@ -296,6 +311,16 @@ class DistributedEngine:
                 )
                 self._looking.add_done_callback(self._local.watch)
             self._share_out(view)
+
+    def _adopt(self, view: View) -> None:
+        """Serve what this node took and did not hear of: its job was given up, or the commit not answered."""
+        for shard in view.shards.values():
+            team = shard.team
+            is_ours = shard.node == self._fence.node and team in self._fence.expected
+            is_known = team in self._tenures or team in self._beginning
+            if is_ours and not is_known and not self._stopping.is_set():
+                self._tenures[team], self._behind = _Tenure(team), True
+                _log.info("shard_taken", team=team)
 
     async def _look_after(self, view: View) -> None:
         """Have a job for every shard that is free, and for those held here; give back whose team is gone."""
@@ -308,22 +333,38 @@ class DistributedEngine:
             }
             if strangers:
                 await self._state.ask(lambda c: nodes.add_shards(c, strangers))
-            for team in [t for t, one in self._tenures.items() if one.giving is None]:
+            for tenure in tuple(self._tenures.values()):
+                team = tenure.shard
+                if tenure.giving is not None or self._tenures.get(team) is not tenure:
+                    continue  # given up while others were looked after
                 if team not in configured and team not in self._service.held():
                     self._give(team, forget=True)
-                elif not self._tenures[team].jobs and self._queue is not None:
+                elif not tenure.jobs and self._queue is not None:
                     await self._queue.offer(team, self._fence.node)
-            await self._offer([s.team for s in view.free if s.team in configured])
+            await self._forget_strangers(view, configured)
+            await self._offer([shard for shard in view.free if shard.team in configured])
         except RetryLater as later:
             _log.warning("state_busy", message=str(later))
 
-    async def _offer(self, free: list[str]) -> None:
+    async def _forget_strangers(self, view: View, configured: Mapping[str, int]) -> None:
+        patience_ms = FORGET_AFTER.total_seconds() * 1000
+        old = [
+            shard.team
+            for shard in view.free
+            if shard.team not in configured and view.now_ms - shard.due_ms > patience_ms
+        ]
+        if old:
+            await self._state.ask(lambda c: nodes.forget_shards(c, old))
+
+    async def _offer(self, free: list[Shard]) -> None:
         if not free or self._queue is None:
             return
-        await self._queue.rescue(free, list(self._view.nodes))
-        for team in free:
+        patience_ms = OVERDUE_LEASES * self._lease.total_seconds() * 1000
+        overdue = [s.team for s in free if s.due_ms and self._view.now_ms - s.due_ms > patience_ms]
+        await self._queue.rescue([s.team for s in free], list(self._view.nodes), overdue)
+        for shard in free:
             if self._queue is not None:
-                await self._queue.offer(team)
+                await self._queue.offer(shard.team)
 
     async def _reap(self, view: View) -> None:
         """Remove dead nodes; but not just after an outage, in which nobody could give a sign of life."""
@@ -350,7 +391,8 @@ class DistributedEngine:
             for team, (node, since) in self._given_to.items()
             if node in view.nodes and now - since < KEEP_FOR
         }
-        found = balance.to_give(view, self._fence.node, keep)
+        # What is free and unknown here will not be taken by this node: it may be a team that nobody has any more.
+        found = balance.to_give(view, self._fence.node, keep, self._service.teams())
         if found is not None and found[0] in self._tenures:
             team, node = found
             self._given_at, self._given_to[team] = now, (node, now)
@@ -364,10 +406,10 @@ class DistributedEngine:
     async def _given(self, tenure: _Tenure, *, forget: bool) -> None:
         """Let go of a shard, then of its row: what was sent is settled by then."""
         team = tenure.shard
-        await self._service.let_go(team, at_once=False)
+        left = await self._service.let_go(team, at_once=False)
         while True:
             try:
-                await self._state.run(lambda c: self._release(c, team, forget=forget))
+                await self._state.run(lambda c: self._release(c, team, left, forget=forget))
                 break
             except RetryLater as later:
                 if not self._fence.is_valid():
@@ -378,12 +420,16 @@ class DistributedEngine:
         tenure.ended.set()
         _log.info("shard_released", team=team)
 
-    def _release(self, connection: Connection, team: str, *, forget: bool) -> None:
+    def _release(
+        self, connection: Connection, team: str, left: Collection[int], *, forget: bool
+    ) -> None:
         """By the thread that writes, so that what it expects changes with what it commits."""
+        # As long as this node lives, nobody else could tell that what is left in flight is not.
+        outbox.release_left(connection, left, self._fence.node)
         nodes.release(connection, team, self._fence.node)
         self._fence.expected.pop(team, None)
         if forget:
-            nodes.forget_shard(connection, team)
+            nodes.forget_shards(connection, [team])
 
     # -- the queue's jobs
 
@@ -419,12 +465,16 @@ class DistributedEngine:
         if elsewhere is not None:
             await queue.offer(team, elsewhere, unable)
             return None
-        # `run`: what was remembered of a team that others held meanwhile is forgotten.
-        if await self._state.run(lambda c: self._acquire(c, team)) is None:
-            return None
-        if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():
-            return None  # given back as all else that this node has
-        tenure = self._tenures[team] = _Tenure(team)
+        self._beginning.add(team)
+        try:
+            # `run`: what was remembered of a team that others held meanwhile is forgotten.
+            if await self._state.run(lambda c: self._acquire(c, team)) is None:
+                return None
+            if self._fence.node != me or not self._fence.is_valid() or self._stopping.is_set():
+                return None  # given back as all else that this node has
+            tenure = self._tenures[team] = _Tenure(team)
+        finally:
+            self._beginning.discard(team)
         _log.info("shard_taken", team=team)
         await self._serve()
         return tenure
@@ -448,6 +498,9 @@ class DistributedEngine:
             except RetryLater as later:  # tried again with the next sign of life
                 self._behind = True
                 _log.warning("state_busy", message=str(later))
+            except BaseException:  # the queue hides what its jobs die of: the sign of life does not
+                self._behind = True
+                raise
 
 
 def _is_off(shard: Shard, calendars: int) -> bool:

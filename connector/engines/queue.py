@@ -78,8 +78,14 @@ class ShardQueue:
             with contextlib.suppress(AlreadyEnqueued):
                 await deferrer.defer_async(team=team, unable=list(unable))
 
-    async def rescue(self, free: Collection[str], nodes: Collection[str]) -> None:
-        """Remove what keeps free shards from being served: jobs of dead workers, and in dead nodes' queues."""
+    async def rescue(
+        self, free: Collection[str], nodes: Collection[str], overdue: Collection[str] = ()
+    ) -> None:
+        """Remove what keeps free shards from being served: jobs of dead workers, and in dead nodes' queues.
+
+        Of `overdue` shards every job goes: a worker that lives may have failed to say that one is over, or a node that
+        lives may take none, and either would stand in the way of all further offers for ever.
+        """
         live = {COMMON, *map(queue_of, nodes)}
         jobs = self._app.job_manager
         with _reaching():
@@ -91,8 +97,14 @@ class ShardQueue:
                     with contextlib.suppress(ProcrastinateException):  # another node was faster
                         await jobs.finish_job_by_id_async(job.id, Status.FAILED, delete_job=True)
             for job in await jobs.list_jobs_async(task=TASK, status=Status.TODO.value):
-                if job.queue not in live and job.id is not None:
+                if (job.queue not in live or job.lock in overdue) and job.id is not None:
                     await jobs.cancel_job_by_id_async(job.id, delete_job=True)
+            if not overdue:
+                return
+            for job in await jobs.list_jobs_async(task=TASK, status=Status.DOING.value):
+                if job.lock in overdue and job.id is not None:
+                    with contextlib.suppress(ProcrastinateException):
+                        await jobs.finish_job_by_id_async(job.id, Status.FAILED, delete_job=True)
 
     async def _do(self, team: str, unable: list[str]) -> None:
         task = asyncio.current_task()
@@ -102,24 +114,36 @@ class ShardQueue:
         await self._serve(team, unable)
 
     async def _work(self) -> None:
-        """Keep a worker until cancelled."""
-        async with self._app.open_async():
-            while True:
-                try:
-                    await self._app.run_worker_async(
-                        queues=[COMMON, self._own],
-                        concurrency=AT_ONCE,
-                        delete_jobs="always",
-                        install_signal_handlers=False,
-                        fetch_job_polling_interval=LOOK_EVERY,
-                        abort_job_polling_interval=60.0,
-                        shutdown_graceful_timeout=LET_GO_SECONDS,
-                        update_heartbeat_interval=self._lease / 5,
-                        stalled_worker_timeout=self._lease,
-                    )
-                except _UNAVAILABLE as error:
-                    _log.warning("queue_unavailable", message=_words(error))
-                await asyncio.sleep(AGAIN_AFTER)
+        """Keep a worker until cancelled, whatever one dies of: a node without one is offered shards, and takes none."""
+        while True:
+            try:
+                await self._app.open_async()
+                await self._work_on()
+            except Exception as error:
+                _log.warning("queue_unavailable", message=_words(error))
+            finally:
+                # Also of what was cut off while it was opened: its tasks would outlive all else, and hold up the exit.
+                with contextlib.suppress(*_UNAVAILABLE):
+                    await self._app.close_async()
+            await asyncio.sleep(AGAIN_AFTER)
+
+    async def _work_on(self) -> None:
+        while True:
+            try:
+                await self._app.run_worker_async(
+                    queues=[COMMON, self._own],
+                    concurrency=AT_ONCE,
+                    delete_jobs="always",
+                    install_signal_handlers=False,
+                    fetch_job_polling_interval=LOOK_EVERY,
+                    abort_job_polling_interval=60.0,
+                    shutdown_graceful_timeout=LET_GO_SECONDS,
+                    update_heartbeat_interval=self._lease / 5,
+                    stalled_worker_timeout=self._lease,
+                )
+            except _UNAVAILABLE as error:
+                _log.warning("queue_unavailable", message=_words(error))
+            await asyncio.sleep(AGAIN_AFTER)
 
 
 def _connector(url: str) -> PsycopgConnector:

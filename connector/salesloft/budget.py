@@ -28,6 +28,7 @@ from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 from typing import Any, Self, final
 
+from connector.domain.errors import RetryLater
 from connector.domain.rate import SlidingWindow
 from connector.salesloft.headers import RateHeaders, retry_after
 from connector.salesloft.remaining import Remaining
@@ -151,6 +152,7 @@ class TeamBudget:
         self._lent = 0.0
         self._paused_at = self._paused_until = -math.inf
         self._refusals = 0
+        self._closed = False
 
     @property
     def limit(self) -> float:
@@ -180,6 +182,13 @@ class TeamBudget:
             self._wake_first()
         return self._window.spent(self._clock()) + self._flying() <= self.limit
 
+    def close(self) -> None:
+        """These points are somebody else's from now on: whoever asks for some gets RetryLater."""
+        self._closed = True
+        for queue in self._queues.values():
+            for waiter in queue:
+                waiter.wake.set()
+
     async def acquire(self, route: str, urgency: Urgency, cost: float | None = None) -> Lease:
         """Wait for the points of one request; they weigh from now on.
 
@@ -190,8 +199,10 @@ class TeamBudget:
         queue = self._queues[urgency]
         queue[waiter] = None
         try:
-            while (delay := self._delay(waiter)) > 0:
+            while not self._closed and (delay := self._delay(waiter)) > 0:
                 await self._rest(waiter, delay)
+            if self._closed:
+                raise RetryLater("this team's points are another process's now")
             return self._grant(waiter)
         finally:
             del queue[waiter]
@@ -203,7 +214,8 @@ class TeamBudget:
         queue = self._queues[urgency]
         queue[waiter] = None
         try:
-            return None if self._delay(waiter) > 0 else self._grant(waiter)
+            is_free = not self._closed and self._delay(waiter) <= 0
+            return self._grant(waiter) if is_free else None
         finally:
             del queue[waiter]
 

@@ -130,7 +130,7 @@ def shards(connection: Connection) -> dict[str, Shard]:
 def add_shards(connection: Connection, calendars: Mapping[str, int]) -> None:
     """Have a shard of each of these teams, with so many users."""
     connection.executemany(
-        "INSERT INTO shards (team, calendars) VALUES (?, ?)"
+        f"INSERT INTO shards (team, calendars, due_ms) VALUES (?, ?, {NOW})"  # noqa: S608
         " ON CONFLICT (team) DO UPDATE SET calendars = excluded.calendars WHERE shards.node IS NULL",
         list(calendars.items()),
     )
@@ -153,9 +153,11 @@ def release(connection: Connection, team: str, node: str) -> None:
     )
 
 
-def forget_shard(connection: Connection, team: str) -> None:
-    """A team that nobody is configured for: it is no shard any more, unless somebody holds it."""
-    connection.execute("DELETE FROM shards WHERE team = ? AND node IS NULL", (team,))
+def forget_shards(connection: Connection, teams: Iterable[str]) -> None:
+    """Teams that nobody is configured for: they are no shards any more, unless somebody holds them."""
+    connection.executemany(
+        "DELETE FROM shards WHERE team = ? AND node IS NULL", [(team,) for team in teams]
+    )
 
 
 def reap(connection: Connection, dead: Iterable[str], lease_ms: int) -> list[str]:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
 
+from connector.domain.errors import RetryLater
 from connector.domain.mapping import (
     CANCELLED,
     CANCELLED_AND_BLANKED,
@@ -105,7 +106,7 @@ _MOST_URGENT = f"""
 """The keys are chosen first: a sort that drags every payload along takes twice as long."""
 
 _CLAIM = """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1, claimed_by = ?
-            WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?"""
+            WHERE calendar_id = ? AND event_id = ? AND ical_uid = ? AND NOT in_flight"""
 
 _NEXT_DUE = """
     SELECT min(CASE WHEN next_attempt_ms > :late THEN 0 ELSE next_attempt_ms END), count(*) FROM outbox
@@ -151,9 +152,14 @@ def claim(
         },
     )
     rows = [_to_row(row) for row in cursor]
-    connection.executemany(
+    if not rows:
+        return rows
+    claimed = connection.executemany(
         _CLAIM, [(holder, row.calendar, row.key.event_id, row.key.ical_uid) for row in rows]
-    )
+    ).rowcount
+    if claimed != len(rows):
+        # Nodes with differing configurations, while a user moves from one team to another.
+        raise RetryLater("another node claimed some of the same changes; it is tried again")
     return rows
 
 
@@ -396,6 +402,22 @@ def release_of_the_dead(connection: Connection) -> None:
              AND NOT EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)"""
+    )
+
+
+def release_left(connection: Connection, calendars: Iterable[int], holder: str | None) -> None:
+    """What this holder has in flight of calendars for which it sends nothing any more is in line again.
+
+    A request that was cut off may have been applied, and is sent again; bulk jobs keep theirs.
+    """
+    connection.execute(
+        """UPDATE outbox SET in_flight = FALSE, claimed_by = NULL
+           WHERE in_flight AND claimed_by = ?
+             AND calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))
+             AND NOT EXISTS (
+               SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
+               AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
+        (holder, json.dumps(sorted(calendars))),
     )
 
 

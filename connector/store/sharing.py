@@ -11,6 +11,8 @@ from connector.domain.mapping import to_millis
 from connector.store.connection import Connection
 
 _NAME = "points_borrowed"
+KEPT_MS = 61_000
+"""A loan is kept free for so long after its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,10 @@ class Loan:
     points: float
     until_ms: int
     granted: bool = False
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether its last points have left every 60 s that may still be counted."""
+        return to_millis(now) > self.until_ms + KEPT_MS
 
 
 def loan_of(connection: Connection, team: str) -> Loan | None:

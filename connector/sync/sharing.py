@@ -73,10 +73,8 @@ class Lender:
     async def look(self) -> None:
         """Once: lower or restore each team's limit, and grant what is free."""
         found = await self._state.ask(lambda c: loans(c, self._budgets.keys()))
-        now = to_millis(self._clock())
-        over = [
-            t for t, loan in found.items() if loan.until_ms + MINUTE.total_seconds() * 1000 < now
-        ]
+        now = self._clock()
+        over = [team for team, loan in found.items() if loan.is_over(now)]
         granted: dict[str, Loan] = {}
         for team, budget in self._budgets.items():
             loan = None if team in over else found.get(team)

@@ -32,6 +32,13 @@ def test_nothing_is_given_while_something_is_free() -> None:
     assert to_give(view, "a") is None
 
 
+def test_a_free_shard_that_nobody_here_knows_does_not_stop_the_sharing_out() -> None:
+    """A team that was removed, or got another key, while no node ran: its row is left, and nobody will take it."""
+    view = view_of({"t1": ("a", 5), "t2": ("a", 5), "old": (None, 5)})
+    assert to_give(view, "a", configured=("t1", "t2", "old")) is None
+    assert to_give(view, "a", configured=("t1", "t2")) is not None
+
+
 def test_a_shard_goes_to_the_node_that_came() -> None:
     view = view_of({"t1": ("a", 5), "t2": ("a", 5)})
     given_up = to_give(view, "a")

@@ -1,0 +1,65 @@
+"""A team that comes to a node, or goes from it: its points are those of one holder, and of who borrows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from connector.app.gate import gate_of
+from connector.app.parts import assemble, team_of
+from connector.domain.errors import RetryLater
+from connector.domain.mapping import to_millis
+from connector.salesloft import TeamBudget
+from connector.salesloft.budget import Urgency
+from connector.settings.files import load_settings
+from connector.store import open_database, sharing
+from connector.store.fence import Fence
+from tests.office import open_office
+
+
+@pytest.mark.parametrize(("ended_seconds_ago", "lent"), [(-30, 60.0), (30, 60.0), (90, 0.0)])
+async def test_what_the_last_holder_lent_stays_lent_from_the_first_request_on(
+    tmp_path: Path, ended_seconds_ago: int, lent: float
+) -> None:
+    async with open_office(tmp_path) as office:
+        office.hire("pam")
+        settings = load_settings(office.config)
+        [pam] = settings.users
+        team, cap = team_of(pam), pam.salesloft.points_per_minute
+        nobody = replace(settings, users=())
+        async with assemble(nobody, open_database(office.place), office.clock) as parts:
+            until = to_millis(office.clock() - timedelta(seconds=ended_seconds_ago))
+            loan = sharing.Loan("borrower", 60.0, until, granted=True)
+            await parts.state.ask(lambda c: sharing.ask(c, team, loan, office.clock()))
+            await parts.keep_team(pam)
+            assert parts.live_budgets[team].limit == cap - lent
+
+
+async def test_points_of_a_team_that_went_to_another_node_are_spent_by_nobody_here() -> None:
+    """Also by who waits for some: a nightly comparison runs on for a while after its team was given away."""
+    budget = TeamBudget(1)
+    with await budget.acquire("GET list", Urgency.BACKFILL):
+        waiting = asyncio.create_task(budget.acquire("GET list", Urgency.BACKFILL))
+        await asyncio.sleep(0)
+        budget.close()
+        with pytest.raises(RetryLater):
+            await waiting
+    assert budget.try_acquire("GET list", Urgency.BACKFILL) is None
+    with pytest.raises(RetryLater):
+        await budget.acquire("GET list", Urgency.BACKFILL)
+
+
+async def test_a_node_that_may_have_been_given_up_does_not_spend_points_by_reading() -> None:
+    async with aiohttp.ClientSession(middlewares=(gate_of(Fence(), reads=False),)) as session:
+        with pytest.raises(RetryLater):
+            await session.get("http://127.0.0.1:9/")
+    async with aiohttp.ClientSession(middlewares=(gate_of(Fence(), reads=True),)) as session:
+        with pytest.raises(aiohttp.ClientConnectorError):  # it was tried
+            await session.get("http://127.0.0.1:9/")
+        with pytest.raises(RetryLater):
+            await session.post("http://127.0.0.1:9/")
