@@ -261,6 +261,8 @@ class Service:
         users: dict[UserName, UserSettings] = {
             name: served.settings for name, served in self.parts.served.items()
         }
+        # Other nodes' users count, too: it is asked of every calendar in the state.
+        users |= {user.name: user for user in self.settings.users}
         if users:
             keep_for = max(user.roster.keep_state_for for user in users.values())
             await purge_gone(state, keep_for, clock())

@@ -59,6 +59,9 @@ async def run_node(settings: Settings, stopping: asyncio.Event, config: Path | N
             except BaseException:
                 database.close()
                 raise
+            if not fence.node:  # stopped before it became a node
+                database.close()
+                return 0
             nobody = replace(settings, users=())
             async with assemble(nobody, database, clock, shown.observer, fence) as parts:
                 held = HeldTeams(parts)

@@ -11,6 +11,7 @@ committed (`store/fence.py`), and whoever finds it dead puts what it had in flig
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,9 +25,9 @@ from connector.engines.queue import ShardQueue
 from connector.observe.log import get_logger
 from connector.store import State, nodes, outbox
 from connector.store.connection import Connection
-from connector.store.fence import Fence, Fenced, boot_seconds, new_node_id
+from connector.store.fence import Fence, boot_seconds, new_node_id
 from connector.store.nodes import Shard, View, weight
-from connector.store.server import Server, join_server
+from connector.store.server import Server, join_server, open_signs
 
 _log = get_logger(__name__)
 
@@ -37,6 +38,8 @@ MARGIN = 0.1
 JOIN_AGAIN = 0.5
 GIVE_EVERY = 2.0
 """Seconds between two shards that a node gives to others."""
+STUCK_SECONDS, STUCK_LEASES = 60.0, 6
+"""A transaction may take long; one that takes longer than both never ends."""
 OVERDUE_LEASES = 2
 """A shard that is free for longer, though it was offered all the time, has a job in its way."""
 FORGET_AFTER = timedelta(days=1)
@@ -143,6 +146,9 @@ class DistributedEngine:
         self._given_to: dict[str, tuple[str, float]] = {}
         self._given_at = 0.0
         self._steady_since = 0.0
+        self._signs = open_signs(server)
+        self._probe: asyncio.Task[None] | None = None
+        self._probed_at = 0.0
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
@@ -167,6 +173,9 @@ class DistributedEngine:
         finally:
             stopping.set()
             await asyncio.gather(local, *self._closing, return_exceptions=True)
+            if self._probe is not None:
+                self._probe.cancel()
+            await asyncio.to_thread(self._signs.close)
         local.result()
 
     async def _joined(self, local: asyncio.Task[None]) -> bool:
@@ -222,11 +231,11 @@ class DistributedEngine:
         """One sign of life, and what follows from how things stand. False if this node may have been given up."""
         began, wall = boot_seconds(), time.time()
         left = self._fence.valid_until - began
-        if left <= 0:
+        if left <= 0 or self._fence.is_lost or not self._writes(began):
             return False
         node, held, projects = self._fence.node, self._service.held(), self._service.projects()
         beat = asyncio.create_task(
-            self._state.ask(lambda c: nodes.beat(c, node, held, projects)), name="sign of life"
+            self._signs.run(lambda c: nodes.beat(c, node, held, projects)), name="sign of life"
         )
         done, _ = await asyncio.wait({beat}, timeout=left)
         if not done:
@@ -235,13 +244,11 @@ class DistributedEngine:
             return False
         try:
             view = beat.result()
-        except Fenced:
-            return False
         except RetryLater as later:
             _log.warning("state_busy", message=str(later))
             self._steady_since = boot_seconds()
             return self._fence.is_valid()
-        if not self._fence.is_valid():
+        if view is None or not self._fence.is_valid():
             return False
         self._clock.note(view.now_ms, wall, time.time())
         self._fence.valid_until = began + self._lease.total_seconds() * (1 - MARGIN)
@@ -250,6 +257,18 @@ class DistributedEngine:
         except RetryLater as later:
             _log.warning("state_busy", message=str(later))
         return True
+
+    def _writes(self, now: float) -> bool:
+        """Whether what is to be written is written, sooner or later: signs of life alone make no node."""
+        if self._probe is None or self._probe.done():
+            self._probe, self._probed_at = asyncio.create_task(self._try_out()), now
+        return now - self._probed_at < max(
+            STUCK_SECONDS, STUCK_LEASES * self._lease.total_seconds()
+        )
+
+    async def _try_out(self) -> None:
+        with contextlib.suppress(RetryLater):
+            await self._state.ask(lambda _: None)
 
     async def _leave(self) -> None:
         """Everything has ended: others may take what was held, at once."""

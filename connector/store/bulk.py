@@ -101,7 +101,7 @@ def job_of(
     None of the `running`, and none of a team that has a holder: somebody brings those to their end.
     """
     row = connection.execute(
-        """SELECT id, name, remote_id, ready, created_ms FROM bulk_jobs WHERE (team = :team OR id IN (
+        """SELECT id, name, remote_id, ready, created_ms, team FROM bulk_jobs WHERE (team = :team OR id IN (
                SELECT bulk_id FROM bulk_items
                WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))))
                AND id NOT IN (SELECT CAST(value AS BIGINT) FROM json_each(:running))
@@ -116,7 +116,11 @@ def job_of(
     ).fetchone()
     if row is None:
         return None
-    connection.execute("UPDATE bulk_jobs SET team = ? WHERE id = ?", (team, row[0]))
+    taken = connection.execute(
+        "UPDATE bulk_jobs SET team = ? WHERE id = ? AND team = ?", (team, row[0], row[5])
+    ).rowcount
+    if not taken:
+        return None  # another node was faster, with whom some of its users are now
     return LocalJob(row[0], row[1], row[2], bool(row[3]), from_millis(row[4]))
 
 

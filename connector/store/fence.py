@@ -36,17 +36,20 @@ class Fence:
         self.node = ""
         self.expected: dict[str, int] = {}
         self.valid_until = 0.0
+        self.is_lost = False
+        """A transaction found out that this is no node any more."""
         self._clock = clock
 
     def enter(self, node: str, valid_until: float) -> None:
         """This process became a node, and holds nothing yet."""
         self.expected = {}
         self.node = node
+        self.is_lost = False
         self.valid_until = valid_until
 
     def is_valid(self) -> bool:
         """Whether requests may be sent: nobody can have removed this node yet."""
-        return self._clock() < self.valid_until
+        return not self.is_lost and self._clock() < self.valid_until
 
     def lapse(self) -> None:
         """Send nothing more until this process is a node anew."""
@@ -55,6 +58,7 @@ class Fence:
     def check(self, is_node: int, shards: int, versions: int) -> None:
         """Compare what the database says: 1 if this is a node, its shards, the sum of their versions. Raises Fenced."""
         if (is_node, shards, versions) != (1, len(self.expected), sum(self.expected.values())):
+            self.is_lost = True
             raise Fenced(
                 "this node was given up by the others, because it gave no sign of life for too long: what it did not"
                 " commit is dropped, and it joins anew"

@@ -92,12 +92,14 @@ def leave(connection: Connection, node: str) -> None:
 
 def beat(
     connection: Connection, node: str, calendars: Mapping[str, int], projects: Mapping[str, int]
-) -> View:
-    """Prolong a node's life and give what stands. `calendars`: users of the shards that it holds."""
-    connection.execute(
+) -> View | None:
+    """Prolong a node's life and give what stands; None if it is no node. `calendars`: users of what it holds."""
+    prolonged = connection.execute(
         f"UPDATE nodes SET seen_ms = {NOW}, projects = ? WHERE id = ?",  # noqa: S608
         (json.dumps(dict(projects), sort_keys=True), node),
-    )
+    ).rowcount
+    if not prolonged:
+        return None
     connection.executemany(
         "UPDATE shards SET calendars = ? WHERE team = ? AND node = ? AND calendars <> ?",
         [(count, team, node, count) for team, count in calendars.items()],

@@ -45,6 +45,7 @@ _OWN_CURSORS = {UNFINISHED, OLDEST_FIT, QUEUE_STEP, ("state", "decisions")}
 _OWN_TABLES = frozenset({"nodes", "shards"})
 BATCH = 1000
 LOCK_TIMEOUT_MS = 5000
+SIGNS_TIMEOUT_MS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,15 @@ def lock_server(server: Server, *, as_node: bool = False) -> Iterator[None]:
     finally:
         _held.pop(server, None)
         connection.close()
+
+
+def open_signs(server: Server) -> Database:
+    """A connection of its own for signs of life, made when it is needed.
+
+    On the one that writes they would wait for long transactions, and with all nodes for a command that waits for one.
+    """
+    begin = begin_with(f"BEGIN; SET LOCAL lock_timeout = {SIGNS_TIMEOUT_MS}")
+    return Database(PostgresConnection(server.url), str(server), _dialect(begin))
 
 
 def join_server(server: Server, node: str, name: str, version: str, before: str) -> int:

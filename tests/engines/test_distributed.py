@@ -30,6 +30,8 @@ class Local:
         self.failure: BaseException | None = None
         self.ended = asyncio.Event()
 
+    state: State
+
     async def run(self, stopping: asyncio.Event) -> None:
         self.stopping = stopping
         await stopping.wait()
@@ -131,7 +133,7 @@ async def node_of(server: Server, service: Service) -> AsyncIterator[Local]:
     """A node that runs; raises what it died of."""
     fence, clock, local = Fence(), DatabaseClock(), Local()
     with lock_server(server, as_node=True):
-        state = State(open_server(server, fence))
+        local.state = state = State(open_server(server, fence))
         await join(server, fence, "one", "1", LEASE, clock)
         service.engine = DistributedEngine(
             cast(Any, local),
@@ -215,6 +217,29 @@ async def test_what_cannot_be_served_for_a_reason_nobody_foresaw_ends_the_proces
             asyncio.timeout(20),
         ):
             await local.ended.wait()
+
+
+async def test_a_long_transaction_costs_no_node_its_life(queues: type[Queue]) -> None:
+    """A bulk job of thousands of records is settled in one; and a command that waits for it makes all nodes wait."""
+    server, service = Server(postgres_server().migrated()), Service("acme")
+    async with node_of(server, service) as local:
+        await service.until(lambda: service.served == {"acme"})
+        before = holders(server)
+        long = LEASE.total_seconds() * 2
+        writing = asyncio.create_task(
+            local.state.run(lambda c: c.execute(f"SELECT pg_sleep({long})"))
+        )
+        command = asyncio.create_task(asyncio.to_thread(decide, server))
+        await asyncio.gather(writing, command)
+        assert holders(server) == before
+        assert service.served == {"acme"}
+
+
+def decide(server: Server) -> None:
+    """As a command does, that is serialised with everything else."""
+    database = open_server(server)
+    asyncio.run(database.run(lambda _: None))
+    database.close()
 
 
 async def test_what_a_team_left_in_flight_is_in_line_again_when_it_is_given_away(
