@@ -146,6 +146,7 @@ class DistributedEngine:
         self._given_to: dict[str, tuple[str, float]] = {}
         self._given_at = 0.0
         self._steady_since = 0.0
+        self._signs_seen: dict[str, tuple[int, float]] = {}
         self._signs = open_signs(server)
         self._probe: asyncio.Task[None] | None = None
         self._probed_at = 0.0
@@ -196,6 +197,7 @@ class DistributedEngine:
     async def _be(self, local: asyncio.Task[None]) -> None:
         """Be a node until the local engine ended, or others may have given this node up."""
         self._steady_since = boot_seconds()
+        self._signs_seen.clear()
         queue = ShardQueue(
             self._server.url, self._fence.node, self._do, self._lease.total_seconds()
         )
@@ -387,17 +389,22 @@ class DistributedEngine:
 
     async def _reap(self, view: View) -> None:
         """Remove dead nodes; but not just after an outage, in which nobody could give a sign of life."""
-        lease_ms = round(self._lease.total_seconds() * 1000)
-        dead = [
-            node.id
-            for node in view.nodes.values()
-            if view.now_ms - node.seen_ms > lease_ms and node.id != self._fence.node
-        ]
-        steady = boot_seconds() - self._steady_since > self._lease.total_seconds() / 2
+        now, lease = boot_seconds(), self._lease.total_seconds()
+        # By our own clock, from when we first saw its last sign: the database's may be set, or be another one's.
+        before, self._signs_seen = self._signs_seen, {}
+        for node in view.nodes.values():
+            seen_ms, since = before.get(node.id, (node.seen_ms, now))
+            self._signs_seen[node.id] = (node.seen_ms, since if seen_ms == node.seen_ms else now)
+        dead = {
+            node: seen_ms
+            for node, (seen_ms, since) in self._signs_seen.items()
+            if now - since > lease and node != self._fence.node
+        }
+        steady = now - self._steady_since > lease / 2
         if dead and steady:
-            gone = await self._state.ask(lambda c: nodes.reap(c, dead, lease_ms))
-            for node in gone:
-                _log.warning("node_given_up", node=node, name=view.nodes[node].name)
+            gone = await self._state.ask(lambda c: nodes.reap(c, dead))
+            for given_up in gone:
+                _log.warning("node_given_up", node=given_up, name=view.nodes[given_up].name)
 
     def _share_out(self, view: View) -> None:
         """Give a shard to a node that has much less than this one."""

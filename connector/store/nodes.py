@@ -162,21 +162,21 @@ def forget_shards(connection: Connection, teams: Iterable[str]) -> None:
     )
 
 
-def reap(connection: Connection, dead: Iterable[str], lease_ms: int) -> list[str]:
-    """Remove nodes that gave no sign of life for so long; gives those that were.
+def reap(connection: Connection, dead: Mapping[str, int]) -> list[str]:
+    """Remove nodes that gave no sign of life since these times (`seen_ms`); gives those that were removed.
 
+    Whether that is long enough ago, whoever asks has measured by a clock that nobody sets: the database's may be set.
     None that has a transaction under way: it may be alive, or PostgreSQL ends that of a frozen one within seconds.
     """
     gone = []
-    for node in dead:
+    for node, seen_ms in dead.items():
         [alone] = connection.execute(
             f"SELECT pg_try_advisory_xact_lock({NODES_LOCK}, {lock_of(node)})"
         ).fetchone()
         if not alone:
             continue
         late = connection.execute(
-            f"SELECT 1 FROM nodes WHERE id = ? AND seen_ms < {NOW} - ?",  # noqa: S608
-            (node, lease_ms),
+            "SELECT 1 FROM nodes WHERE id = ? AND seen_ms = ?", (node, seen_ms)
         ).fetchone()
         if late is not None:
             _remove(connection, node)

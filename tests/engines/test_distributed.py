@@ -14,7 +14,7 @@ import pytest
 from connector.engines import distributed
 from connector.engines.distributed import DatabaseClock, DistributedEngine, join
 from connector.store import Server, State
-from connector.store.fence import Fence
+from connector.store.fence import Fence, boot_seconds
 from connector.store.nodes import View
 from connector.store.server import join_server, lock_server, open_server
 from tests.postgres import postgres_server
@@ -277,3 +277,24 @@ async def test_what_a_team_left_in_flight_is_in_line_again_when_it_is_given_away
 def holders(server: Server) -> Sequence[object]:
     with psycopg.connect(server.url) as raw:
         return raw.execute("SELECT node FROM shards WHERE node IS NOT NULL").fetchall()
+
+
+async def test_a_database_whose_clock_is_set_costs_no_living_node_its_life(
+    queues: type[Queue],
+) -> None:
+    """Or one that a failover put in its place: the first to see it must not take all others for dead."""
+    server, service = Server(postgres_server().migrated()), Service("acme")
+    async with node_of(server, service):
+        await service.until(lambda: service.served == {"acme"})
+        began = boot_seconds()
+        join_server(server, "two", "two", "1", "")
+        with psycopg.connect(server.url) as raw:  # its last sign seems an hour old
+            raw.execute("UPDATE nodes SET seen_ms = seen_ms - 3600000 WHERE id = 'two'")
+        while len(living(server)) > 1:  # noqa: ASYNC110  # it gives no sign, and is dead in the end
+            await asyncio.sleep(0.05)
+        assert boot_seconds() - began > LEASE.total_seconds()
+
+
+def living(server: Server) -> Sequence[object]:
+    with psycopg.connect(server.url) as raw:
+        return raw.execute("SELECT id FROM nodes").fetchall()
