@@ -263,8 +263,8 @@ def _pin(plan: Drive, pids: list[int], core: int) -> None:
     """One node has a core to itself, the simulators share another; several nodes go where the system puts them."""
     cores = sorted(os.sched_getaffinity(0))
     if plan.nodes == 1 and len(cores) > 1:
-        for pid in pids:
-            os.sched_setaffinity(pid, {cores[core]})
+        for thread in (name for pid in pids for name in os.listdir(f"/proc/{pid}/task")):
+            os.sched_setaffinity(int(thread), {cores[core]})
 
 
 def _check(nodes: list[asyncio.subprocess.Process], directory: Path) -> None:
