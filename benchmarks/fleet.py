@@ -153,13 +153,11 @@ async def drive(plan: Drive, directory: Path) -> Outcome:
         write_configuration(config, plan.company, told["url"], salesloft_url, state)
         outcome.settings_seconds = await _read_settings(config)
         _say(f"{plan.company.sellers} sellers filled in {outcome.filled_seconds:.0f} s")
-        _pin(plan, [google.pid, salesloft.pid], 1)
         nodes = [
             await stack.enter_async_context(node(config, directory / f"node{number}.log"))
             for number in range(plan.nodes)
         ]
         pids = [one.pid for one in nodes]
-        _pin(plan, pids, 0)
         began = time.monotonic()
         while (held := (await salesloft.ask("held"))["held"]) < outcome.occurrences:
             if time.monotonic() - began > SYNC_PATIENCE_SECONDS:
@@ -169,6 +167,8 @@ async def drive(plan: Drive, directory: Path) -> Outcome:
         outcome.synced_seconds = time.monotonic() - began
         outcome.synced_cpu = sum(map(cpu_seconds, pids))
         _say(f"{outcome.occurrences} occurrences synced in {outcome.synced_seconds:.0f} s")
+        _pin(plan, pids, 0)
+        _pin(plan, [google.pid, salesloft.pid], 1)
         await asyncio.sleep(min(plan.interval, 60.0))  # settled: every calendar was polled again
         watched = [*pids, google.pid, salesloft.pid, *([database] if database else [])]
         await salesloft.ask("watch")
@@ -263,8 +263,8 @@ def _pin(plan: Drive, pids: list[int], core: int) -> None:
     """One node has a core to itself, the simulators share another; several nodes go where the system puts them."""
     cores = sorted(os.sched_getaffinity(0))
     if plan.nodes == 1 and len(cores) > 1:
-        for pid in pids:
-            os.sched_setaffinity(pid, {cores[core]})
+        for thread in (name for pid in pids for name in os.listdir(f"/proc/{pid}/task")):
+            os.sched_setaffinity(int(thread), {cores[core]})
 
 
 def _check(nodes: list[asyncio.subprocess.Process], directory: Path) -> None:

@@ -11,8 +11,8 @@ from benchmarks.result import Benchmark, Result
 ABOUT = """
 {sellers} sellers as the workload model has them, {occurrences} occurrences in each window, {teams} teams of
 {points} points a minute, which the simulated Salesloft enforces; `poll_interval` {interval}; bookings and
-roster look-ups on, as by default. The real program runs on one core, both simulators in processes of their
-own on the other. After the initial sync of {all_occurrences} occurrences the worst of the model is played,
+roster look-ups on, as by default. After the initial sync of {all_occurrences} occurrences the real program has one
+core, and both simulators, in processes of their own, the other. The worst of the model is played,
 the first {minutes} minutes of a full hour on a working day: the burst, ten times the usual rate. No time is
 compressed (factor 1). {changes} changes were made; {silent} of them alter nothing that Salesloft may hold
 (the title of an internal meeting), and {taken_back} were taken back before anybody saw them. A change has
