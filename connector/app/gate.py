@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+from typing import Any
+
+from aiohttp import ClientRequest, ClientResponse
 
 from connector.domain.errors import RetryLater
 from connector.store.fence import Fence
@@ -10,18 +12,20 @@ from connector.store.fence import Fence
 _READS = frozenset({"GET", "HEAD"})
 
 
-def gate_of(fence: Fence, *, reads: bool) -> ClientMiddlewareType:
-    """What a session asks at the last moment before it sends. A process may have been stopped since it decided to.
+def gated(fence: Fence, *, reads: bool) -> type[ClientRequest]:
+    """Requests that ask the fence when their connection is there, right before they are written to it.
 
-    `reads`: whether reading is allowed all the same, because it costs nobody anything.
+    A process may have been stopped since it decided to send, also while it waited for a connection. `reads`: whether
+    reading is allowed all the same, because it costs nobody anything.
     """
 
-    async def gate(request: ClientRequest, send: ClientHandlerType) -> ClientResponse:
-        is_free = reads and request.method in _READS
-        if not is_free and not fence.is_valid():
-            raise RetryLater(
-                "this node lost touch with the database: nothing is sent until it is back"
-            )
-        return await send(request)
+    class Gated(ClientRequest):
+        async def send(self, conn: Any) -> ClientResponse:
+            is_free = reads and self.method in _READS
+            if not is_free and not fence.is_valid():
+                raise RetryLater(
+                    "this node lost touch with the database: nothing is sent until it is back"
+                )
+            return await super().send(conn)
 
-    return gate
+    return Gated

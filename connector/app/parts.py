@@ -16,7 +16,7 @@ import aiohttp
 import connector
 from connector import google, salesloft
 from connector.app.bookings import booker_of
-from connector.app.gate import gate_of
+from connector.app.gate import gated
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserGuid, UserName
@@ -390,13 +390,13 @@ async def assemble(
         to_google = await stack.enter_async_context(
             google.make_session(
                 version=connector.__version__,
-                middlewares=() if fence is None else (gate_of(fence, reads=True),),
+                request_class=aiohttp.ClientRequest if fence is None else gated(fence, reads=True),
             )
         )
         # There, reading costs the team's points, which another node may spend.
         to_salesloft = await stack.enter_async_context(
             salesloft.make_session(
-                middlewares=() if fence is None else (gate_of(fence, reads=False),)
+                request_class=aiohttp.ClientRequest if fence is None else gated(fence, reads=False)
             )
         )
         pool = google.RefreshPool(to_google)

@@ -227,6 +227,9 @@ class DistributedEngine:
             message="no sign of life of this node reached the database for the length of its lease: it sends"
             " nothing more, and joins anew as soon as it can",
         )
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
         await self._drop_all()
 
     async def _beat(self) -> bool:
@@ -254,10 +257,7 @@ class DistributedEngine:
             return False
         self._clock.note(view.now_ms, wall, time.time())
         self._fence.valid_until = began + self._lease.total_seconds() * (1 - MARGIN)
-        try:
-            await self._tick(view)
-        except RetryLater as later:
-            _log.warning("state_busy", message=str(later))
+        self._tick(view)
         return True
 
     def _writes(self, now: float) -> bool:
@@ -317,14 +317,12 @@ class DistributedEngine:
 
     # -- what is to be done, as things stand
 
-    async def _tick(self, view: View) -> None:
+    def _tick(self, view: View) -> None:
+        """What follows from how things stand. Nothing of it holds up the next sign of life."""
         self._view, me = view, self._fence.node
         self._loads = balance.loads_of(view)
         self._service.note(me, view)
         self._adopt(view)
-        if self._behind:
-            await self._serve()
-        await self._reap(view)
         if not self._stopping.is_set():
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(
@@ -346,6 +344,7 @@ class DistributedEngine:
     async def _look_after(self, view: View) -> None:
         """Have a job for every shard that is free, and for those held here; give back whose team is gone."""
         try:
+            await self._reap(view)
             configured = self._service.teams()
             strangers = {
                 team: count
@@ -364,6 +363,8 @@ class DistributedEngine:
                     await self._queue.offer(team, self._fence.node)
             await self._forget_strangers(view, configured)
             await self._offer([shard for shard in view.free if shard.team in configured])
+            if self._behind:
+                await self._serve()
         except RetryLater as later:
             _log.warning("state_busy", message=str(later))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Generic, NoReturn, TypeVar
@@ -49,7 +49,7 @@ def make_session(
     read_seconds: float = 30.0,
     total_seconds: float = 60.0,
     connections: int = 100,
-    middlewares: Sequence[aiohttp.ClientMiddlewareType] = (),
+    request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest,
 ) -> aiohttp.ClientSession:
     """The one session for everything sent to Google; whoever makes it closes it."""
     return aiohttp.ClientSession(
@@ -61,7 +61,7 @@ def make_session(
         # Google compresses only for a User-Agent that says "gzip" too.
         headers={"User-Agent": f"gcal-salesloft/{version} (gzip)", "Accept-Encoding": "gzip"},
         trust_env=False,
-        middlewares=middlewares,
+        request_class=request_class,
     )
 
 

@@ -28,7 +28,7 @@ OnAnswer = Callable[[str, int, float], None]
 
 
 def make_session(
-    *, connections: int = 100, middlewares: Sequence[aiohttp.ClientMiddlewareType] = ()
+    *, connections: int = 100, request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest
 ) -> aiohttp.ClientSession:
     """A session for one upstream: no cookies, no proxies from the environment, bounded connections and waits."""
     session = aiohttp.ClientSession(
@@ -37,7 +37,7 @@ def make_session(
         timeout=TIMEOUT,
         headers={"User-Agent": f"gcal-salesloft/{connector.__version__}"},
         trust_env=False,
-        middlewares=middlewares,
+        request_class=request_class,
     )
     # aiohttp silently repeats a GET or PUT whose kept connection broke: a request that no budget knows of.
     session._retry_connection = False

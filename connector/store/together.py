@@ -49,10 +49,12 @@ class Together(Generic[T]):
             for _, written in some:
                 written.cancel()
             raise
-        except Exception as error:
+        except BaseException as error:  # whatever it is: nobody may wait for ever
             for _, written in some:
                 if not written.done():
                     written.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
         else:
             for _, written in some:
                 if not written.done():
