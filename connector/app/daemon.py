@@ -169,8 +169,14 @@ class Service:
         """
         if at_once:  # before anything else, which may have to wait for the state
             await self.engine.end_team(team, at_once=True)
-        async with self._becoming:
-            return await self.membership.let_go(team, at_once=at_once)
+        # A look-up of the roster waits for the lock itself, and a comparison could still mend what is another's soon.
+        await self.membership.end_rounds(team, at_once=at_once)
+        await self.engine.rounds.finish(("verify",), at_once=True)
+        try:
+            async with self._becoming:
+                return await self.membership.let_go(team, at_once=at_once)
+        finally:
+            self.engine.rounds.every(VERIFY_LOOKS_EVERY, "verify", self._verify)
 
     async def _become(self, settings: Settings) -> None:
         """Serve whom these settings name, and whom Salesloft named besides."""
@@ -197,6 +203,8 @@ class Service:
 
     def _rounds_of(self, team: Team) -> Mapping[str, tuple[float, Step]]:
         """What is done for one team, and how often."""
+        if not self._holds(team.name):
+            return {}
         pause = self.rosters.teams().get(team.name)
         polls = [user.sync.poll_interval.total_seconds() for user in team.users.values()]
         banners = min(BANNERS_EVERY, *polls, BANNERS_EVERY)

@@ -85,10 +85,9 @@ class Membership:
         async with self._changing:
             names = [n for n, one in self._parts.served.items() if one.calendar.team == team]
             readings = [self._engine.drop(self._parts.served[name].calendar.id) for name in names]
-            rounds = [f"{kind} {team}" for kind in self._kinds.pop(team, ())]
             await asyncio.gather(
                 *(one for one in readings if one is not None),
-                self._engine.rounds.finish(rounds, at_once=at_once),
+                self.end_rounds(team, at_once=at_once),
                 self._engine.end_team(team, at_once=at_once),
                 return_exceptions=True,
             )
@@ -96,6 +95,11 @@ class Membership:
             await self._parts.remove_all(names)
             await self._parts.drop_team(team, keep=not at_once)
             return calendars
+
+    async def end_rounds(self, team: str, *, at_once: bool) -> None:
+        """Do nothing more for a team again and again; returns when nothing of that runs."""
+        rounds = [f"{kind} {team}" for kind in self._kinds.pop(team, ())]
+        await self._engine.rounds.finish(rounds, at_once=at_once)
 
     def _keep_rounds(self) -> None:
         """Every team has its rounds, at the pace that its users ask for; a team that is gone has none."""

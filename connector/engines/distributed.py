@@ -36,6 +36,7 @@ BEATS = 8
 MARGIN = 0.1
 """The share of a lease that is left at its end, for requests that are just being sent."""
 JOIN_AGAIN = 0.5
+BARRIER_SECONDS = 15.0
 GIVE_EVERY = 2.0
 """Seconds between two shards that a node gives to others."""
 STUCK_SECONDS, STUCK_LEASES = 60.0, 6
@@ -184,6 +185,9 @@ class DistributedEngine:
         while not local.done():
             if self._fence.is_valid():
                 return True
+            if self._stopping.is_set():
+                await asyncio.wait({local})
+                return False
             try:
                 await join(
                     self._server, self._fence, self._name, self._version, self._lease, self._clock
@@ -297,10 +301,18 @@ class DistributedEngine:
         for tenure in tenures:
             tenure.ended.set()
         self._state.forget_recent()
-        try:
-            await self._state.ask(lambda _: None)  # what stood before it was done or refused
-        except RetryLater:
-            return
+        while not self._stopping.is_set():
+            try:
+                async with asyncio.timeout(BARRIER_SECONDS):
+                    await self._state.ask(
+                        lambda _: None
+                    )  # what stood before it was done or refused
+            except TimeoutError:
+                continue  # it must not be done under the next id: no other way but to wait for the server
+            except RetryLater:
+                return
+            else:
+                return
 
     async def _stop_giving(self, tenures: Iterable[_Tenure]) -> None:
         giving = [one.giving for one in tenures if one.giving is not None]
