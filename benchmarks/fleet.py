@@ -401,7 +401,7 @@ def run(quick: bool) -> Result:
     company = (
         company_of(6, "1s", 1, teams=2, occurrences=6, pace=QUICK_PACE)
         if quick
-        else company_of(10_000, "60s", None, teams=None, occurrences=40)
+        else company_of(10_000, "60s", None, teams=None, occurrences=10)
     )
     return result_of(drive_in(Drive(company, 1, 2.0 if quick else 600.0)))
 
@@ -410,7 +410,7 @@ def run_nodes(quick: bool) -> Result:
     company = (
         company_of(6, "1s", 1, teams=2, occurrences=6, pace=QUICK_PACE)
         if quick
-        else company_of(30_000, "60s", None, teams=None, occurrences=20)
+        else company_of(30_000, "60s", None, teams=None, occurrences=8)
     )
     return result_of(drive_in(Drive(company, 2 if quick else 3, 2.0 if quick else 600.0)))
 
