@@ -123,6 +123,8 @@ class Membership:
 
     async def obey(self) -> None:
         """Bring readings and deliveries in step with the rows of the calendars."""
+        # Before anything is hastened: a reading that still sees the row as it was would not come again.
+        self._parts.state.look_again()
         rows = {row.id: row for row in await self._parts.state.calendars()}
         for served in tuple(self._parts.served.values()):
             row = rows.get(served.calendar.id)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
@@ -24,7 +22,7 @@ from connector.settings.model import Settings
 from connector.store import Server
 from connector.store.fence import Fence
 from connector.store.nodes import View
-from connector.store.server import lock_server, open_server
+from connector.store.server import lock_server, node_name, open_server
 
 _log = get_logger(__name__)
 
@@ -47,7 +45,7 @@ async def run_node(settings: Settings, stopping: asyncio.Event, config: Path | N
             )
         )
     fence, clock = Fence(), DatabaseClock()
-    name, lease = f"{socket.gethostname()}:{os.getpid()}", settings.process.lease
+    name, lease = node_name(), settings.process.lease
     with lock_server(place, as_node=True):
         async with observability(settings, place, stopping) as shown:
             database = open_server(place, fence)

@@ -27,7 +27,7 @@ from connector.store import State, nodes, outbox
 from connector.store.connection import Connection
 from connector.store.fence import Fence, boot_seconds, new_node_id
 from connector.store.nodes import Shard, View, weight
-from connector.store.server import Server, join_server, open_signs
+from connector.store.server import Server, join_server, open_signs, session_of
 
 _log = get_logger(__name__)
 
@@ -155,6 +155,7 @@ class DistributedEngine:
         self._stopping = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._reaping: asyncio.Task[None] | None = None
 
     def holds(self, team: str) -> bool:
         """Whether this node is to serve a team now."""
@@ -216,8 +217,9 @@ class DistributedEngine:
             await self._leave()
         finally:
             self._queue = None
-            if self._looking is not None:
-                self._looking.cancel()
+            for task in (self._looking, self._reaping):
+                if task is not None:
+                    task.cancel()
             # Cut off from the database it takes its time to find out, and nothing depends on it any more.
             closing = asyncio.create_task(queue.stop(), name="stop queue")
             self._closing.add(closing)
@@ -231,9 +233,10 @@ class DistributedEngine:
             message="no sign of life of this node reached the database for the length of its lease: it sends"
             " nothing more, and joins anew as soon as it can",
         )
-        if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+        for task in (self._looking, self._reaping):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self._drop_all()
 
     async def _beat(self) -> bool:
@@ -335,6 +338,9 @@ class DistributedEngine:
         self._loads = balance.loads_of(view)
         self._service.note(me, view)
         self._adopt(view)
+        if self._reaping is None or self._reaping.done():
+            self._reaping = asyncio.create_task(self._reap(view), name="reap nodes")
+            self._reaping.add_done_callback(self._local.watch)
         if not self._stopping.is_set():
             if self._looking is None or self._looking.done():
                 self._looking = asyncio.create_task(
@@ -356,7 +362,6 @@ class DistributedEngine:
     async def _look_after(self, view: View) -> None:
         """Have a job for every shard that is free, and for those held here; give back whose team is gone."""
         try:
-            await self._reap(view)
             configured = self._service.teams()
             strangers = {
                 team: count
@@ -414,10 +419,19 @@ class DistributedEngine:
             if now - since > lease and node != self._fence.node
         }
         steady = now - self._steady_since > lease / 2
-        if dead and steady:
+        if not dead or not steady:
+            return
+        alive = {one.name for one in view.nodes.values() if one.id not in dead}
+        silent = {session_of(view.nodes[node].name) for node in dead} - set(map(session_of, alive))
+        try:
+            # Not by the connection that writes: what they hold may be what that one waits for.
+            await self._signs.run(lambda c: nodes.cut_off(c, silent))
             gone = await self._state.ask(lambda c: nodes.reap(c, dead))
-            for given_up in gone:
-                _log.warning("node_given_up", node=given_up, name=view.nodes[given_up].name)
+        except RetryLater as later:
+            _log.warning("state_busy", message=str(later))
+            return
+        for given_up in gone:
+            _log.warning("node_given_up", node=given_up, name=view.nodes[given_up].name)
 
     def _share_out(self, view: View) -> None:
         """Give a shard to a node that has much less than this one."""

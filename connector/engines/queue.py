@@ -21,6 +21,7 @@ from psycopg_pool import AsyncNullConnectionPool, PoolTimeout
 
 from connector.domain.errors import RetryLater
 from connector.observe.log import get_logger
+from connector.store.server import node_name, session_of
 
 _log = get_logger(__name__)
 
@@ -158,7 +159,7 @@ def _connector(url: str) -> PsycopgConnector:
             "keepalives_count": 3,
             "tcp_user_timeout": CONNECT_SECONDS * 1000,
             **conninfo_to_dict(url),
-            "application_name": "gcal-salesloft queue",
+            "application_name": f"{session_of(node_name())} queue",
         },
         max_size=4,
         timeout=2.0 * CONNECT_SECONDS,

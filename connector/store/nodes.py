@@ -184,6 +184,19 @@ def reap(connection: Connection, dead: Mapping[str, int]) -> list[str]:
     return gone
 
 
+def cut_off(connection: Connection, sessions: Iterable[str]) -> None:
+    """End the connections of processes that give no sign of life, by their names at the server.
+
+    One that was stopped amid several statements holds its locks for ever: the server waits for the rest of them.
+    """
+    names = [name for session in sessions for name in (session, f"{session} queue")]
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND usename = current_user AND application_name IN (SELECT value FROM json_each(?))",
+        (json.dumps(names),),
+    )
+
+
 def clear(connection: Connection) -> None:
     """One process holds the whole state: nobody else is a node."""
     connection.execute("DELETE FROM nodes")

@@ -183,13 +183,29 @@ def lock_server(server: Server, *, as_node: bool = False) -> Iterator[None]:
         connection.close()
 
 
+def node_name() -> str:
+    """This process, for humans: its host and its number."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def session_of(name: str) -> str:
+    """What connections of the process of this name are called at the server."""
+    host, _, process = name.rpartition(":")
+    return f"gcal-salesloft {host[:30]} process {process}"
+
+
 def open_signs(server: Server) -> Database:
     """A connection of its own for signs of life, made when it is needed.
 
     On the one that writes they would wait for long transactions, and with all nodes for a command that waits for one.
     """
     begin = begin_with(f"BEGIN; SET LOCAL lock_timeout = {SIGNS_TIMEOUT_MS}")
-    return Database(PostgresConnection(server.url), str(server), _dialect(begin))
+
+    def prepare(raw: Raw) -> None:
+        raw.execute("SELECT set_config('application_name', %s, false)", (session_of(node_name()),))
+
+    connection = PostgresConnection(server.url, prepare=prepare)
+    return Database(connection, str(server), _dialect(begin))
 
 
 def join_server(server: Server, node: str, name: str, version: str, before: str) -> int:
@@ -302,7 +318,7 @@ def _hold(raw: Raw, server: Server, *, again: bool, as_node: bool) -> None:
     """Take the lock. Whoever held it `again` waits for it: the server may not have noticed yet that we were cut off."""
     raw.execute(
         "SELECT set_config('application_name', %s, false)",
-        (f"gcal-salesloft {socket.gethostname()[:30]} process {os.getpid()}",),
+        (session_of(node_name()),),
     )
     shared = "_shared" if as_node else ""
     [got] = raw.execute(

@@ -87,6 +87,10 @@ class State:
         """A poll of a `recent` calendar found nothing; its token is stored with others in about a second."""
         self._recent.note_quiet(calendar, token, now)
 
+    def look_again(self) -> None:
+        """Another process decided something: what is remembered of rows counts no more."""
+        self._recent.clear()
+
     def forget_recent(self) -> None:
         """Other nodes may hold what this process held: nothing that it remembers counts any more."""
         self._recent.forget()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -66,11 +67,12 @@ def holders(office: Office) -> dict[str, str]:
 
 
 async def shared_out(office: Office, nodes: int) -> None:
-    """Until all shards are held, by so many nodes."""
+    """Until all shards are held, by so many nodes, each as many as the others."""
     async with asyncio.timeout(60):
         while True:
             found = holders(office)
-            if len(found) >= len(TEAMS) and len(set(found.values())) == nodes:
+            each = Counter(found.values()).values()
+            if len(found) >= len(TEAMS) and len(each) == nodes and max(each) - min(each) <= 1:
                 return
             await asyncio.sleep(0.1)
 

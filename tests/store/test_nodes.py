@@ -14,7 +14,13 @@ from connector.domain.model import UserGuid, UserName
 from connector.store import Server, State, lock_state, nodes, open_database
 from connector.store.connection import Connection
 from connector.store.fence import Fence, Fenced
-from connector.store.server import join_server, lock_server, open_server
+from connector.store.server import (
+    join_server,
+    lock_server,
+    open_server,
+    open_signs,
+    session_of,
+)
 from tests.postgres import postgres_server
 
 TEAM = "team-1"
@@ -151,3 +157,25 @@ def test_a_fence_ends_by_itself_with_its_lease() -> None:
     assert fence.is_valid()
     now[0] = 109.0
     assert not fence.is_valid()
+
+
+async def test_a_process_that_stopped_amid_its_statements_holds_up_nobody(server: Server) -> None:
+    """The server waits for the rest of them for ever, and so does whoever needs what it locked."""
+    silent = session_of("elsewhere:1")
+    with psycopg.connect(server.url, application_name=silent) as frozen:
+        frozen.execute("INSERT INTO cursors (scope, name, value) VALUES ('a', 'b', '1')")
+        async with node_of(server, "aa") as (one, _):
+            blocked = asyncio.create_task(
+                one.run(
+                    lambda c: c.execute(
+                        "INSERT INTO cursors (scope, name, value) VALUES ('a', 'b', '2')"
+                    )
+                )
+            )
+            signs = open_signs(server)
+            await signs.run(lambda c: nodes.cut_off(c, [silent]))
+            await blocked
+            signs.close()
+        with pytest.raises(psycopg.OperationalError):
+            frozen.execute("SELECT 1")
+        frozen.close()
