@@ -65,8 +65,7 @@ class Membership:
             calendar = one.calendar
             self._engine.serve_team(calendar.team, self._parts.delivery_of(calendar))
             self._engine.serve(calendar, within=(len(changed) + len(new)) * SPREAD_SECONDS)
-        rows = {row.id: row for row in await self._parts.state.calendars()}
-        busy = await self._send_last_words(rows)
+        busy = await self._send_last_words()
         for team in await self._parts.drop_empty_teams(busy):
             self._engine.drop_team(team)
         self._keep_rounds()
@@ -125,18 +124,20 @@ class Membership:
         """Bring readings and deliveries in step with the rows of the calendars."""
         # Before anything is hastened: a reading that still sees the row as it was would not come again.
         self._parts.state.look_again()
-        rows = {row.id: row for row in await self._parts.state.calendars()}
+        rows = await self._parts.state.calendars_of_rows(self._parts.ids)
         for served in tuple(self._parts.served.values()):
             row = rows.get(served.calendar.id)
             if row is not None:
                 self._obey(served.settings.name, row)
-        await self._send_last_words(rows)
+        await self._send_last_words()
 
-    async def _send_last_words(self, rows: Mapping[int, CalendarState]) -> set[str]:
+    async def _send_last_words(self) -> set[str]:
         """Cancellations of users who left go out, also of those whose file is gone. Gives the teams that do it."""
         busy = set()
         served = {one.calendar.id for one in self._parts.served.values()}
-        for calendar, name in (await self._parts.state.ask(leaving.last_words)).items():
+        words = await self._parts.state.ask(leaving.last_words)
+        rows = await self._parts.state.calendars_of_rows(words) if words else {}
+        for calendar, name in words.items():
             team = self._parts.teams.get(name)
             row = rows.get(calendar)
             if team is None or row is None or calendar in served:

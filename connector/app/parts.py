@@ -23,7 +23,7 @@ from connector.domain.model import UserGuid, UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
-from connector.settings.model import Settings, UserSettings
+from connector.settings.model import Secret, Settings, UserSettings
 from connector.store import CalendarState, Database, Server, State, StatePlace
 from connector.store.commit import Hold
 from connector.store.fence import Fence
@@ -429,8 +429,12 @@ def _delivery(
 
 def team_of(user: UserSettings) -> str:
     """A one-way name of key and address: users that share both share one budget."""
-    address = sha256(user.salesloft.api_url.encode()).hexdigest()[:8]
-    return f"{user.salesloft.api_key.digest()}-{address}"
+    return _team_name(user.salesloft.api_key, user.salesloft.api_url)
+
+
+@lru_cache(maxsize=4096)
+def _team_name(api_key: Secret, api_url: str) -> str:
+    return f"{api_key.digest()}-{sha256(api_url.encode()).hexdigest()[:8]}"
 
 
 async def client_of(

@@ -48,6 +48,7 @@ class Reloading:
         self._asked = asyncio.Event()
         self._files: frozenset[Path] = frozenset()
         self._seen: dict[Path, tuple[int, int, int]] = {}
+        self._absolute: tuple[frozenset[Path], frozenset[Path]] | None = None
         self._watched_anew = asyncio.Event()
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -179,8 +180,13 @@ class Reloading:
         path = Path(changed)
         # `..data` is how Kubernetes swaps mounted files.
         is_swap = path.name.startswith("..") or path.name == "users"
-        known = {file.absolute() for file in self._files}
-        return path.suffix == ".toml" or is_swap or path in known
+        return path.suffix == ".toml" or is_swap or path in self._known()
+
+    def _known(self) -> frozenset[Path]:
+        """The files as the system names them. Many may change at once, so this is not made for each."""
+        if self._absolute is None or self._absolute[0] is not self._files:
+            self._absolute = self._files, frozenset(file.absolute() for file in self._files)
+        return self._absolute[1]
 
 
 @contextlib.contextmanager

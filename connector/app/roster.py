@@ -76,29 +76,35 @@ class Rosters:
         self._clock = clock
         self._rosters: dict[tuple[str, bool], tuple[SalesloftClient, TeamRoster]] = {}
         self._said: set[UserName] = set()
+        self._grouped: tuple[Settings, dict[str, list[UserSettings]]] | None = None
 
     def teams(self) -> dict[str, timedelta]:
         """Every team with the pause between its rounds: the shortest `[roster] interval` of its users."""
         pauses: dict[str, timedelta] = {}
-        for team, users in _by_team(self._settings()).items():
+        for team, users in self._by_team().items():
             pauses[team] = min(user.roster.interval for user in users)
         return pauses
+
+    def _by_team(self) -> dict[str, list[UserSettings]]:
+        settings = self._settings()
+        if self._grouped is None or self._grouped[0] is not settings:
+            self._grouped = settings, _by_team(settings)
+        return self._grouped[1]
 
     async def round(self, team: str) -> Served:
         """One look-up of a team, and who is to be served after it."""
         report = await self._roster(team).round()
         settings = self._settings()
-        states = {row.user_guid: row for row in await self._state.calendars()}
+        mine = [user for user in self._by_team().get(team, ()) if not self._is_prototype(user)]
+        states = await self._state.calendars_of_users([one.salesloft.user_guid for one in mine])
         users, not_served = [], []
-        for user in settings.users:
-            if team_of(user) != team:
-                continue
+        for user in mine:
             row = states.get(user.salesloft.user_guid)
             if row is not None and row.disconnected_since is not None:
                 not_served.append(NotServed(user.name, row.calendar_type or "unknown"))
             else:
                 users.append(user)
-        taken = {user.salesloft.user_guid for user in settings.users}
+        taken = {u.salesloft.user_guid for u in settings.users} if report.found else set()
         for found in report.found:
             # A user whose file is broken is parked, not served from what connector.toml says.
             broken = any(one.name == found.name for one in settings.broken)
@@ -163,9 +169,13 @@ class Rosters:
     def _members(self, team: str) -> list[Member]:
         return [
             Member(user.salesloft.user_guid, user.name, user.roster.mode != "files")
-            for user in self._settings().users
-            if team_of(user) == team
+            for user in self._by_team().get(team, ())
+            if not self._is_prototype(user)
         ]
+
+    def _is_prototype(self, user: UserSettings) -> bool:
+        template = self._settings().template
+        return template is not None and user is template.prototype
 
 
 def connections_of(

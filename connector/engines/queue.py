@@ -54,6 +54,8 @@ class ShardQueue:
         self._own = queue_of(node)
         self._lease = lease
         self._working: asyncio.Task[None] | None = None
+        self._is_stopped = False
+        """A cancelled worker may end by what went wrong while it said goodbye, instead of by being cancelled."""
         self._app = App(connector=_connector(url))
         self._serve = serve
         self._task = self._app.task(name=TASK)(self._do)
@@ -67,6 +69,7 @@ class ShardQueue:
 
     async def stop(self) -> None:
         """Take no more; returns when jobs under way ended, or were left."""
+        self._is_stopped = True
         if self._working is not None:
             self._working.cancel()
             await asyncio.gather(self._working, return_exceptions=True)
@@ -116,7 +119,7 @@ class ShardQueue:
 
     async def _work(self) -> None:
         """Keep a worker until cancelled, whatever one dies of: a node without one is offered shards, and takes none."""
-        while True:
+        while not self._is_stopped:
             try:
                 await self._app.open_async()
                 await self._work_on()
@@ -126,10 +129,11 @@ class ShardQueue:
                 # Also of what was cut off while it was opened: its tasks would outlive all else, and hold up the exit.
                 with contextlib.suppress(*_UNAVAILABLE):
                     await self._app.close_async()
-            await asyncio.sleep(AGAIN_AFTER)
+            if not self._is_stopped:
+                await asyncio.sleep(AGAIN_AFTER)
 
     async def _work_on(self) -> None:
-        while True:
+        while not self._is_stopped:
             try:
                 await self._app.run_worker_async(
                     queues=[COMMON, self._own],
@@ -144,7 +148,8 @@ class ShardQueue:
                 )
             except _UNAVAILABLE as error:
                 _log.warning("queue_unavailable", message=_words(error))
-            await asyncio.sleep(AGAIN_AFTER)
+            if not self._is_stopped:
+                await asyncio.sleep(AGAIN_AFTER)
 
 
 def _connector(url: str) -> PsycopgConnector:

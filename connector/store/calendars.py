@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,6 +90,34 @@ def of_user(connection: Connection, guid: UserGuid, name: UserName) -> CalendarS
         connection.execute("UPDATE calendars SET name = ? WHERE id = ?", (name, row[0]))
         row = connection.execute(_CALENDAR, (guid,)).fetchone()
     return _to_calendar(row)
+
+
+def some(
+    connection: Connection, guids: Collection[UserGuid], settings_ids: Collection[str] = ()
+) -> list[CalendarState]:
+    """Those of these users, and those that Salesloft's settings of these ids belong to, by name."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM calendars WHERE user_guid IN (SELECT value FROM json_each(:guids))"  # noqa: S608
+        " OR settings_id IN (SELECT value FROM json_each(:settings)) ORDER BY name",
+        {"guids": json.dumps(list(guids)), "settings": json.dumps(list(settings_ids))},
+    )
+    return [_to_calendar(row) for row in found]
+
+
+def of_ids(connection: Connection, ids: Collection[int]) -> list[CalendarState]:
+    """Those with these rows, by name."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM calendars WHERE id IN"  # noqa: S608  # own names
+        " (SELECT CAST(value AS BIGINT) FROM json_each(?)) ORDER BY name",
+        (json.dumps(list(ids)),),
+    )
+    return [_to_calendar(row) for row in found]
+
+
+def names(connection: Connection) -> dict[UserGuid, UserName]:
+    """The name of every user who was ever served."""
+    found = connection.execute("SELECT user_guid, name FROM calendars")
+    return {UserGuid(guid): UserName(name) for guid, name in found}
 
 
 def every_one(connection: Connection) -> list[CalendarState]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -350,9 +350,21 @@ class State:
         return await self._database.run(held_differences)
 
     async def calendars(self) -> list[CalendarState]:
-        """Every calendar that was ever read, by name."""
+        """Every calendar that was ever read, by name: a hundred thousand take a second."""
 
         return await self._database.run(calendars.every_one)
+
+    async def calendars_of_users(
+        self, guids: Collection[UserGuid], settings_ids: Collection[str] = ()
+    ) -> dict[UserGuid, CalendarState]:
+        """The calendars of these users that there are, and those that settings of these ids belong to."""
+        found = await self._database.run(lambda c: calendars.some(c, guids, settings_ids))
+        return {row.user_guid: row for row in found}
+
+    async def calendars_of_rows(self, ids: Collection[int]) -> dict[int, CalendarState]:
+        """The calendars with these rows."""
+        found = await self._database.run(lambda c: calendars.of_ids(c, ids))
+        return {row.id: row for row in found}
 
     async def tracked(self, calendar: int) -> int:
         """How many living occurrences are remembered of a calendar."""

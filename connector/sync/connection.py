@@ -78,10 +78,10 @@ class Connections:
 
         Raises RetryLater if the state cannot be written; the next round sees what was done.
         """
-        guids = set(self._guids())
+        found = await self._state.calendars_of_users(set(self._guids()))
         done = True
-        for calendar in await self._state.calendars():
-            if calendar.user_guid not in guids or not calendar.is_served:
+        for calendar in found.values():
+            if not calendar.is_served:
                 continue
             wanted = banner_wanted(_standing(calendar), self._clock())
             if wanted is not None:
@@ -160,8 +160,8 @@ class Connections:
         return None
 
     async def _is_still_lost(self, calendar: CalendarState) -> bool:
-        fresh = [row for row in await self._state.calendars() if row.id == calendar.id]
-        return bool(fresh) and fresh[0].lost_since is not None and fresh[0].is_served
+        fresh = (await self._state.calendars_of_rows([calendar.id])).get(calendar.id)
+        return fresh is not None and fresh.lost_since is not None and fresh.is_served
 
     async def _take_down(self, calendar: CalendarState) -> bool:
         settings_id = calendar.settings_id

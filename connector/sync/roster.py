@@ -7,7 +7,7 @@ A key that may not look (403), a path that is not there, an answer that makes no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -19,6 +19,7 @@ from connector.observe.log import get_logger
 from connector.salesloft import MeetingSettings, Urgency
 from connector.store import CalendarState, State
 from connector.store import roster as rows
+from connector.store.calendars import names as every_name
 from connector.store.connection import Connection as StateConnection
 from connector.store.roster import Told, Transition
 
@@ -175,10 +176,14 @@ class TeamRoster:
             None if full or cursor is None else cursor - OVERLAP,
             urgency=Urgency.BANNER_AND_BOOKINGS,
         )
-        calendars = {row.user_guid: row for row in await self._state.calendars()}
-        by_guid = await self._identified(seen, confirmed, calendars, full=full)
         known = await self._state.ask(lambda c: rows.members(c, self._team))
-        told = self._told(by_guid, confirmed, calendars, known)
+        calendars = await self._state.calendars_of_users(
+            guids | known | self._found.keys() | {UserGuid(row.user_guid.lower()) for row in seen},
+            [row.id for row in seen],
+        )
+        by_guid = await self._identified(seen, confirmed, calendars, full=full)
+        names = await self._state.ask(every_name) if self._finds_users else {}
+        told = self._told(by_guid, confirmed, calendars, known, names)
         if full and self._finds_users:
             told += await self._vanished(by_guid, confirmed, calendars, known)
         for row in seen:
@@ -245,11 +250,12 @@ class TeamRoster:
         confirmed: dict[UserGuid, Member],
         calendars: dict[UserGuid, CalendarState],
         known: frozenset[UserGuid],
+        names: Mapping[UserGuid, UserName],
     ) -> list[Told]:
         """What concerns users who are served, or will be."""
         named = {member.guid for member in self._members()}
         taken = {member.name for member in self._members()}
-        taken |= {row.name for guid, row in calendars.items() if guid not in named}
+        taken |= {name for guid, name in names.items() if guid not in named}
         told = []
         for guid, row in sorted(by_guid.items()):
             if guid in confirmed:

@@ -43,8 +43,9 @@ def cheaper_at_once(series: Iterable[int], window: int, page_size: int) -> bool:
     return _cost(window, page_size) < each
 
 
-def _cost(events: int, page_size: int) -> float:
-    return max(1, -(-events // page_size)) + events / page_size
+def _cost(events: int, page_size: int) -> int:
+    """In parts of a request, as many as a page has events: whole numbers, so that what is equal is equal."""
+    return max(1, -(-events // page_size)) * page_size + events
 
 
 @dataclass(frozen=True, slots=True)
