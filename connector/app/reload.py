@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,9 @@ SETTLED_MS = 200
 
 LOOK_EVERY_MS = 5000
 """How often it is looked whether a file changed without anybody telling."""
+
+JUST_WRITTEN_NS = 2_000_000_000
+"""Some file systems keep times no finer."""
 
 AGAIN_AFTER = 2.0
 """Seconds after which a reload is tried again that the state, being busy, did not allow."""
@@ -53,11 +57,13 @@ class Reloading:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Reload until `stopping`, each time that a file changed or `ask` was called."""
-        self._files = (await asyncio.to_thread(read_settings, self._path)).files
-        self._seen = self._signature()
+        began = time.time_ns()
         reading = await asyncio.to_thread(read_settings, self._path)
-        if settings_of(reading) != self._settings:
-            self.ask()  # changed since it was read for the start
+        self._files = reading.files
+        self._seen = self._signature()
+        written = max((changed for changed, _, _ in self._seen.values()), default=0)
+        if settings_of(reading) != self._settings or written >= began - JUST_WRITTEN_NS:
+            self.ask()  # changed since it was read for the start, or perhaps while it was read now
         watching = asyncio.create_task(self._watch(stopping), name="watch configuration")
         watching.add_done_callback(lambda _: self._asked.set())
         try:
