@@ -34,11 +34,21 @@ RESULT = Result(
 )
 
 
+QUICKEST = {"page_bytes", "quiet"}
+
+
 def measured(result: Result) -> Measured:
     return Measured(result, "abc", "2026-11-25", "a machine", 1.0)
 
 
-@pytest.mark.parametrize("benchmark", SHORT, ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "benchmark",
+    # The others take seconds even so, and run with `make storm`.
+    [
+        pytest.param(one, id=one.name, marks=() if one.name in QUICKEST else pytest.mark.long)
+        for one in SHORT
+    ],
+)
 def test_a_benchmark_runs_in_its_smallest_size(benchmark: Benchmark, tmp_path: Path) -> None:
     result = benchmark.run(True)
     assert result.rows
