@@ -345,6 +345,7 @@ BENCHMARK = Benchmark(
     title="Requests and bytes",
     about=ABOUT,
     run=lambda quick: _quietly(measure(quick)),
+    alone=True,
     seconds=1200.0,
 )
 
