@@ -11,7 +11,7 @@ from random import Random
 
 import pytest
 
-from tests.behaviour.command import process
+from tests.behaviour.command import command, process
 from tests.daemon import Daemon, Requests, daemon_of
 from tests.office import Office, open_office
 from tests.people import fill, random_edit
@@ -100,7 +100,7 @@ async def test_commands_work_beside_the_daemon_and_are_obeyed(office: Office) ->
             (("held", "list"), 0),
             (("pause", "--user", "jim"), 0),
         ):
-            code, out, err = await process(office, *words)
+            code, out, err = await command(office, *words)
             assert code == status, (words, out, err)
             assert "Traceback" not in err
             if "--json" in words:
@@ -110,7 +110,7 @@ async def test_commands_work_beside_the_daemon_and_are_obeyed(office: Office) ->
         told = len(office.google.log)
         await requests.until(lambda: polls(office, "pam", told) > 3)
         assert polls(office, "jim", told) == 0
-        assert (await process(office, "resume", "--user", "jim"))[0] == 0
+        assert (await command(office, "resume", "--user", "jim"))[0] == 0
         edit(office, Random(3), 10)
         await requests.until(lambda: office.differences() == [])
         assert await daemon.end() == 0
