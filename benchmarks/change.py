@@ -21,7 +21,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ import aiohttp
 import structlog
 from aiohttp import web
 
-from benchmarks.result import Benchmark, Picture, Result, row_of
+from benchmarks.paces import Sample, rows_of
+from benchmarks.result import Benchmark, Picture, Result
 from connector.app.parts import Parts, Served, assemble, state_place
 from connector.domain.model import SyncToken
 from connector.google import CalendarRequests, make_session
@@ -53,14 +53,6 @@ BARE = "bare aiohttp loop"
 
 Round = Callable[[], Awaitable[None]]
 """One page of every calendar, and everything in it accepted."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One variant in one round, in seconds a changed meeting."""
-
-    cpu: float
-    wall: float
 
 
 class Services:
@@ -322,19 +314,13 @@ upserts with a body of the connector's, at the same concurrency; it decodes, dec
 
 def result_of(taken: dict[str, list[Sample]], calendars: int, changes: int, rounds: int) -> Result:
     """Processor and pace of both variants, rated by the bare loop's."""
-    base, rows = taken[BARE], []
-    for name, samples in taken.items():
-        cpu = [1000 * sample.cpu for sample in samples]
-        rows.append(row_of(f"{name}, CPU", cpu, "ms", base=[1000 * sample.cpu for sample in base]))
-    for name, samples in taken.items():
-        rate = [1 / sample.wall for sample in samples]
-        rows.append(row_of(name, rate, "changes/s", base=[1 / sample.wall for sample in base]))
+    rows = rows_of(taken, BARE, "changes/s")
     facts = {"calendars": calendars, "changes": changes, "rounds": rounds, "at_once": CONCURRENCY}
     bars = {
         name: [(0.0, statistics.median(1 / sample.wall for sample in samples))]
         for name, samples in taken.items()
     }
-    return Result(tuple(rows), {name: str(value) for name, value in facts.items()}, bars)
+    return Result(rows, {name: str(value) for name, value in facts.items()}, bars)
 
 
 def run(quick: bool) -> Result:

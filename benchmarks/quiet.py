@@ -37,7 +37,8 @@ from gcal_sync.auth import AbstractAuth
 from google.oauth2.credentials import Credentials
 from googleapiclient.discovery import build
 
-from benchmarks.result import Benchmark, Picture, Result, row_of
+from benchmarks.paces import Sample, rows_of
+from benchmarks.result import Benchmark, Picture, Result
 from connector.app.parts import Parts, Served, assemble, state_place
 from connector.domain.model import SyncToken
 from connector.google import CalendarRequests, make_session
@@ -70,14 +71,6 @@ Poll = Callable[[int], Awaitable[object]]
 """One poll of the calendar of this number."""
 Timed = Callable[[int], Awaitable[None]]
 """So many polls of every calendar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One variant in one round, in seconds a poll."""
-
-    cpu: float
-    wall: float
 
 
 @dataclass
@@ -302,19 +295,13 @@ google-api-python-client (`.execute()` in {at_once} threads) keep no state.
 
 def result_of(taken: dict[str, list[Sample]], calendars: int, polls: int, rounds: int) -> Result:
     """Processor and pace of every variant, rated by the bare loop's."""
-    base, rows = taken[BARE], []
-    for name, samples in taken.items():
-        cpu = [1000 * sample.cpu for sample in samples]
-        rows.append(row_of(f"{name}, CPU", cpu, "ms", base=[1000 * sample.cpu for sample in base]))
-    for name, samples in taken.items():
-        rate = [1 / sample.wall for sample in samples]
-        rows.append(row_of(name, rate, "polls/s", base=[1 / sample.wall for sample in base]))
+    rows = rows_of(taken, BARE, "polls/s")
     facts = {"calendars": calendars, "at_once": AT_ONCE, "polls": polls, "rounds": rounds}
     bars = {
         name: [(0.0, statistics.median(1000 * sample.cpu for sample in samples))]
         for name, samples in taken.items()
     }
-    return Result(tuple(rows), {name: str(value) for name, value in facts.items()}, bars)
+    return Result(rows, {name: str(value) for name, value in facts.items()}, bars)
 
 
 def run(quick: bool) -> Result:

@@ -136,7 +136,13 @@ class HeldTeams:
 
     def note(self, node: str, view: View) -> None:
         """Others serve the other teams, and read with the same Google projects as we do."""
-        self._parts.elsewhere = tuple(view.shards)
+        # What is neither configured nor another node's is a team under the key that it had before: its points count.
+        configured = self.teams()
+        self._parts.elsewhere = tuple(
+            shard.team
+            for shard in view.shards.values()
+            if shard.team in configured or shard.node not in (None, node)
+        )
         shares = {
             project: balance.share_of(view, node, project, count)
             for project, count in self.projects().items()

@@ -11,7 +11,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from connector.app.daemon import Service
 from connector.app.gate import gated
+from connector.app.nodes import HeldTeams
 from connector.app.parts import assemble, team_of
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import to_millis
@@ -21,6 +23,7 @@ from connector.settings.files import load_settings
 from connector.simulator.processes import serve
 from connector.store import open_database, sharing
 from connector.store.fence import Fence
+from connector.store.nodes import Node, Shard, View
 from tests.office import open_office
 
 
@@ -77,3 +80,22 @@ async def test_a_node_that_may_have_been_given_up_does_not_spend_points_by_readi
                     with pytest.raises(RetryLater):
                         await session.get(url)
     assert asked == ["GET"]
+
+
+async def test_points_under_a_teams_former_key_are_not_taken_for_another_teams(
+    tmp_path: Path,
+) -> None:
+    """They stand under its former name, which is a shard for a while yet; a team that another node has is another."""
+    async with open_office(tmp_path) as office:
+        office.hire("pam")
+        settings = load_settings(office.config)
+        ours = team_of(settings.users[0])
+        nobody = replace(settings, users=())
+        async with assemble(nobody, open_database(office.place), office.clock) as parts:
+            held = HeldTeams(parts)
+            held.service = Service(parts, settings, (), None)
+            holders = {ours: "me", "former": "me", "left": None, "theirs": "other"}
+            shards = {team: Shard(team, 1, node, 0, 1) for team, node in holders.items()}
+            nodes = {name: Node(name, name, "1", 0, 0) for name in ("me", "other")}
+            held.note("me", View(0, nodes, shards))
+            assert set(parts.elsewhere) == {ours, "theirs"}

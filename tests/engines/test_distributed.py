@@ -10,9 +10,12 @@ from typing import Any, ClassVar, cast
 
 import psycopg
 import pytest
+from procrastinate import App
+from procrastinate.exceptions import ConnectorException
 
 from connector.engines import distributed
 from connector.engines.distributed import DatabaseClock, DistributedEngine, join
+from connector.engines.queue import ShardQueue
 from connector.store import Server, State
 from connector.store.fence import Fence, boot_seconds
 from connector.store.nodes import View
@@ -298,3 +301,35 @@ async def test_a_database_whose_clock_is_set_costs_no_living_node_its_life(
 def living(server: Server) -> Sequence[object]:
     with psycopg.connect(server.url) as raw:
         return raw.execute("SELECT id FROM nodes").fetchall()
+
+
+async def test_a_queue_stops_though_its_worker_ends_of_a_lost_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A worker that is cancelled says goodbye to the database first, and may end by that error instead."""
+    runs, running = [], asyncio.Event()
+
+    async def run_worker(self: App, **_: object) -> None:
+        runs.append(1)
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise ConnectorException from None
+
+    async def nothing(_: object) -> None:
+        return None
+
+    monkeypatch.setattr(App, "run_worker_async", run_worker)
+    monkeypatch.setattr(App, "open_async", nothing)
+    monkeypatch.setattr(App, "close_async", nothing)
+
+    async def serve(team: str, unable: list[str]) -> None:
+        raise AssertionError((team, unable))
+
+    queue = ShardQueue("postgresql://localhost:1/nowhere", "aa", serve, 10.0)
+    queue.start()
+    await running.wait()
+    async with asyncio.timeout(30):
+        await queue.stop()
+    assert runs == [1]
