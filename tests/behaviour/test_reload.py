@@ -18,7 +18,7 @@ from connector.app import run_daemon
 from connector.cli import status, steering
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
-from connector.store import State, open_reader, recent
+from connector.store import State, open_reader
 from tests.daemon import Requests
 from tests.office import Office, guid_of
 
@@ -184,11 +184,7 @@ async def test_a_hangup_reloads_too(office: Office, monkeypatch: pytest.MonkeyPa
         await requests.until(lambda: titles(office, "jim") == {"Demo"})
 
 
-async def test_a_paused_user_rests_until_resumed(
-    office: Office, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Readings look by themselves whether others wrote only at first: what is obeyed must reach them all the same.
-    monkeypatch.setattr(recent, "LOOK_EVERY", 3600.0)
+async def test_a_paused_user_rests_until_resumed(office: Office) -> None:
     office.hire("pam")
     office.hire("jim")
     async with serving(office) as requests:
