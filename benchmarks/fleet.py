@@ -63,6 +63,12 @@ class Drive:
     company: Company
     nodes: int = 1
     seconds: float = 600.0
+    distributed: bool = False
+    """Even one node keeps its state on a server, and takes the teams as one of several would."""
+
+    @property
+    def is_alone(self) -> bool:
+        return self.nodes == 1 and not self.distributed
 
     @property
     def interval(self) -> float:
@@ -216,7 +222,7 @@ def _errors(directory: Path, nodes: int) -> Counter[str]:
 @asynccontextmanager
 async def _state(plan: Drive, directory: Path) -> AsyncIterator[tuple[str, int | None]]:
     """The tables of the process in connector.toml, and the process of the database if there is one."""
-    if plan.nodes == 1:
+    if plan.is_alone:
         yield f'[state]\nurl = "sqlite:///{directory}/state.db"', None
         return
     server = _postgres()
@@ -262,7 +268,7 @@ async def _read_settings(config: Path) -> float:
 def _pin(plan: Drive, pids: list[int], core: int) -> None:
     """One node has a core to itself, the simulators share another; several nodes go where the system puts them."""
     cores = sorted(os.sched_getaffinity(0))
-    if plan.nodes == 1 and len(cores) > 1:
+    if plan.is_alone and len(cores) > 1:
         for thread in (name for pid in pids for name in os.listdir(f"/proc/{pid}/task")):
             os.sched_setaffinity(int(thread), {cores[core]})
 
@@ -360,7 +366,7 @@ def _facts(outcome: Outcome) -> dict[str, str]:
         "points": f"{company.points_per_minute}",
         "projects": f"{company.projects}",
         "nodes": f"{outcome.drive.nodes}",
-        "state": SQLITE if outcome.drive.nodes == 1 else POSTGRES,
+        "state": SQLITE if outcome.drive.is_alone else POSTGRES,
         "interval": company.poll_interval,
         "minutes": f"{outcome.watched_seconds / 60:.1f}",
         "changes": f"{outcome.changes:,}",

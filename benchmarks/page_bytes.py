@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import gzip
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -24,6 +23,7 @@ from connector.simulator.google import Calendar
 from connector.simulator.google.content import meet
 from tests.office import Office, open_office
 from tests.people import fill
+from tests.values import replace
 
 WORDS = (
     "agenda",

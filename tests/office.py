@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from connector.simulator.processes import serve
 from connector.simulator.salesloft import SalesloftWorld, StoredEvent, make_salesloft_app
 from connector.store import Server, StatePlace
 from tests.postgres import postgres_server
+from tests.values import replace
 
 KEY = "simulated-key"
 NEVER_SENT = frozenset({"workingLocation", "birthday"})

@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from connector.app.parts import Parts, Team, team_of
-from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step
@@ -146,7 +145,7 @@ class Membership:
                 busy.add(name)
                 team.delivery.calendars.add(calendar)
                 if team.delivery.bulk is not None:
-                    team.delivery.bulk.names[calendar_id_of(row.user_guid)] = calendar
+                    team.delivery.bulk.members.add(calendar)
             else:
                 team.delivery.calendars.discard(calendar)
         return busy

@@ -10,7 +10,6 @@ from functools import partial
 
 from connector.app.parts import Clock, assemble, now, state_place, team_of
 from connector.domain.errors import StateUnusable
-from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserGuid, UserName
 from connector.settings.model import Settings, UserSettings
 from connector.store import (
@@ -157,7 +156,7 @@ async def _drain(
         delivery = parts.deliveries[leaver.team]
         delivery.calendars = {left.calendar}
         if delivery.bulk is not None:
-            delivery.bulk.names[calendar_id_of(leaver.guid)] = left.calendar
+            delivery.bulk.members.add(left.calendar)
         draining = asyncio.create_task(delivery.drain(stopping), name="delivery of cancellations")
         await until_drained([draining], stopping)
         refusal = delivery.tally.refusal

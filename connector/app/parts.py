@@ -18,7 +18,6 @@ from connector import google, salesloft
 from connector.app.bookings import booker_of
 from connector.app.gate import gated
 from connector.domain.errors import RetryLater
-from connector.domain.mapping import calendar_id_of
 from connector.domain.model import UserGuid, UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
@@ -57,6 +56,7 @@ class Team:
     client: salesloft.SalesloftClient
     delivery: TeamDelivery
     bookings: TeamBookings
+    held: HeldBySalesloft
     users: dict[UserName, UserSettings] = field(default_factory=dict)
 
     def agree(self) -> None:
@@ -78,7 +78,6 @@ class Served:
     settings: UserSettings
     calendar: Calendar
     tokens: google.TokenSource
-    held: HeldBySalesloft
     booker: Booker | None
     """What books this user's meetings, if that is wanted."""
     writing: google.TokenSource | None
@@ -120,9 +119,7 @@ class Parts:
         """By team, as they are at any moment: for those who keep hold of them."""
         self.limiters: dict[str, google.RequestLimiter] = {}
         self.served: dict[UserName, Served] = {}
-        self.cycle = CalendarCycle(
-            state, lambda seller: self.served[seller.name].held, clock, self._planned_anew, observer
-        )
+        self.cycle = CalendarCycle(state, self._held_by, clock, self._planned_anew, observer)
         self._projects: Counter[str] = Counter()
         self._halted: set[int] = set()
         self._kept: str | None = None
@@ -224,12 +221,11 @@ class Parts:
             booker, writing = booker_of(
                 user, row.id, self.to_google, self.pool, self._limiter(user)
             )
-        held = HeldBySalesloft(team.client)
-        served = Served(user, calendar, tokens, held, booker, writing, project_of(user))
+        served = Served(user, calendar, tokens, booker, writing, project_of(user))
         self.served[user.name] = served
         self._projects[served.project] += 1
         if team.delivery.bulk is not None:
-            team.delivery.bulk.names[calendar_id_of(user.salesloft.user_guid)] = row.id
+            team.delivery.bulk.members.add(row.id)
         self.admit(calendar, row)
         return served
 
@@ -257,6 +253,9 @@ class Parts:
         else:
             delivers.discard(calendar.id)
 
+    def _held_by(self, seller: Seller) -> HeldBySalesloft:
+        return self.teams[self.served[seller.name].calendar.team].held
+
     def _planned_anew(self, seller: Seller) -> None:
         """A reading under the present policy was committed: what waits may go."""
         served = self.served.get(seller.name)
@@ -280,7 +279,7 @@ class Parts:
         team.delivery.names.pop(served.calendar.id, None)
         guid = served.settings.salesloft.user_guid
         if team.delivery.bulk is not None:
-            team.delivery.bulk.names.pop(calendar_id_of(guid), None)
+            team.delivery.bulk.members.discard(served.calendar.id)
         team.bookings.remove(guid)
         return served
 
@@ -336,7 +335,8 @@ class Parts:
         if delivery.bulk is not None:
             delivery.bulk.observer = self.observer
             delivery.bulk.running = self._jobs
-        team = Team(name, client, delivery, TeamBookings(name, client, self.state, self.clock))
+        bookings = TeamBookings(name, client, self.state, self.clock)
+        team = Team(name, client, delivery, bookings, HeldBySalesloft(client))
         self.teams[name], self.live_clients[name] = team, client
         self.live_budgets[name] = client.budget
         return team
@@ -487,7 +487,12 @@ async def keep_spent(clients: Mapping[str, salesloft.SalesloftClient]) -> None:
 
 def project_of(user: UserSettings) -> str:
     """What shares one quota at Google."""
-    return f"{user.google.api_url} {user.google.credentials.project}"
+    return _project_name(user.google.api_url, user.google.credentials.project)
+
+
+@lru_cache(maxsize=4096)  # one text for all of its users
+def _project_name(api_url: str, project: str) -> str:
+    return f"{api_url} {project}"
 
 
 def limits_of(users: Iterable[UserSettings]) -> dict[str, int]:
@@ -536,7 +541,11 @@ def seller_of(
         lost_after=user.google.lost_after,
         consent=user.google.credentials.consent,
         project=user.google.credentials.project,
-        source=f"{user.google.calendar_id} {user.google.subject} {user.google.credentials.identity}",
+        source=(
+            user.google.calendar_id,
+            str(user.google.subject),
+            user.google.credentials.identity,
+        ),
     )
 
 

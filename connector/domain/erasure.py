@@ -12,10 +12,12 @@ import hmac
 import html
 import re
 import unicodedata
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b, sha256
 from typing import NewType
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from connector.domain.model import Event, Person
 

@@ -6,8 +6,7 @@ value there, so a field is blanked by sending it empty.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import NewType
 from zoneinfo import ZoneInfo
@@ -54,8 +53,7 @@ class Payload(msgspec.Struct, frozen=True):
     canceled_at: str | UnsetType | None = UNSET
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(msgspec.Struct, frozen=True, gc=False):
     """Everything about a meeting that is withheld unless the verdict is `full`.
 
     `attendees` None: Google cut the list off, so the one that Salesloft holds stays.
@@ -68,8 +66,7 @@ class Text:
     attendees: tuple[PayloadAttendee, ...] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True, gc=False):
     """What Salesloft should hold of one living occurrence. `start` and `end` are aware and in UTC."""
 
     start: datetime
@@ -281,10 +278,13 @@ def iso(at: datetime) -> str:
     return at.isoformat(timespec=timespec)
 
 
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
 def to_millis(at: datetime) -> int:
     """Milliseconds since the epoch, the unit in which the state keeps moments."""
     return round(at.timestamp() * 1000)
 
 
 def from_millis(millis: int) -> datetime:
-    return datetime.fromtimestamp(millis // 1000, UTC).replace(microsecond=millis % 1000 * 1000)
+    return _EPOCH + timedelta(milliseconds=millis)

@@ -6,10 +6,11 @@ known. Field names follow Google's event resource; see the Calendar API referenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import NewType
+
+import msgspec
 
 UserName = NewType("UserName", str)
 """The stem of the user's file."""
@@ -21,15 +22,13 @@ ICalUid = NewType("ICalUid", str)
 SyncToken = NewType("SyncToken", str)
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(msgspec.Struct, frozen=True, gc=False):
     """A moment. `at` is aware and in UTC."""
 
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class AllDay:
+class AllDay(msgspec.Struct, frozen=True, gc=False):
     """A day in the calendar's zone; as an end it is exclusive."""
 
     day: date
@@ -63,8 +62,7 @@ class EventType(StrEnum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True, gc=False):
     """An organizer or creator. `email` may be missing, and may name a calendar rather than a person."""
 
     email: str | None = None
@@ -72,8 +70,7 @@ class Person:
     is_self: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Attendee:
+class Attendee(msgspec.Struct, frozen=True, gc=False):
     email: str | None
     name: str | None = None
     response: ResponseStatus = ResponseStatus.NEEDS_ACTION
@@ -82,8 +79,7 @@ class Attendee:
     is_resource: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A single event, an occurrence, an exception or the master of a series, alive or cancelled with its body.
 
     `series_id` is Google's `recurringEventId`, set on occurrences; `recurrence` is set on masters only.
@@ -117,8 +113,7 @@ class Event:
         return bool(self.recurrence)
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(msgspec.Struct, frozen=True, gc=False):
     """Something that was deleted, of which Google guarantees no more than the id.
 
     `series_id` is set for a cancelled exception of a live series. `body` is the event as Google still shows it, when it
@@ -132,8 +127,7 @@ class Tombstone:
     body: Event | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True, gc=False):
     """An item that cannot be read. `reason` names the field and what is wrong, never its text. `id` may be empty."""
 
     id: str
@@ -143,8 +137,7 @@ class Malformed:
 Item = Event | Tombstone
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True, gc=False):
     """All pages of one listing, complete. An item listed twice is here once, as it came last.
 
     `answered_at` is the `Date` header of the first page (UTC): Google's clock, no later than what the items show.

@@ -7,9 +7,11 @@ old edge is never cancelled. It is pure, and is called inside the transaction th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec.structs import replace
 
 from connector.domain.erasure import NOBODY, Erased, names_erased
 from connector.domain.mapping import (
@@ -32,16 +34,14 @@ from connector.domain.window import Window
 TICK = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(msgspec.Struct, frozen=True, gc=False):
     """Salesloft's upsert key inside one calendar."""
 
     event_id: EventId
     ical_uid: ICalUid
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True, gc=False):
     """What the state remembers of one occurrence. Times are aware and in UTC.
 
     `alive`: Salesloft should hold it as not cancelled. `accepted`: what Salesloft last accepted. `pending`: what waits
@@ -68,15 +68,13 @@ class Known:
     rule: Rule | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """An occurrence as Google shows it now; `event` is alive."""
 
     event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True, gc=False):
     """An occurrence that Google no longer has; `tombstone` if Google said so, with what it still shows of it.
 
     `confirmed`: concluded from something that Google said of this occurrence or its series, not from mere absence.
@@ -90,8 +88,7 @@ class Gone:
 Finding = Seen | Gone
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """A row for the outbox, and the occurrence as it will be remembered."""
 
     known: Known
@@ -102,15 +99,13 @@ class Send:
     """Wait until the same event id under this iCalUID has been accepted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remember:
+class Remember(msgspec.Struct, frozen=True, gc=False):
     """Nothing to send, but what is remembered of it changed."""
 
     known: Known
 
 
-@dataclass(frozen=True, slots=True)
-class Withdraw:
+class Withdraw(msgspec.Struct, frozen=True, gc=False):
     """What waits, or was refused, is no longer wanted and never arrived; `known` is what stays, None: nothing."""
 
     key: Key
@@ -120,8 +115,7 @@ class Withdraw:
 Decision = Send | Remember | Withdraw
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(msgspec.Struct, frozen=True, gc=False):
     """What all decisions about one calendar share.
 
     `answered_at` is Google's clock when it answered; it stands in where Google gives no `updated`. `same_policy`: what

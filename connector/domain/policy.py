@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 from connector.domain.model import (
     Attendee,
     Event,
@@ -76,8 +78,7 @@ class PolicyRules:
     video_link_as_location: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     disclosure: Disclosure
     rule: Rule
     transparent: bool = False

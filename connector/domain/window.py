@@ -6,15 +6,15 @@ with the wall clock in the calendar's zone, so that new days appear at the horiz
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from connector.domain.model import AllDay, Instant, When
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(msgspec.Struct, frozen=True, gc=False):
     """A span of time: `start` inclusive, `end` exclusive, both aware and in UTC."""
 
     start: datetime
@@ -44,8 +44,7 @@ def window_at(now: datetime, zone: ZoneInfo, past_days: int, future_days: int) -
     return lasting.window
 
 
-@dataclass(frozen=True, slots=True)
-class _Lasting:
+class _Lasting(msgspec.Struct, frozen=True, gc=False):
     """A window, and from when until when it is that one."""
 
     start: datetime

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import quote, quote_plus
 
 import httplib2
+import msgspec
 from googleapiclient.discovery import build
+from msgspec.structs import replace
 from yarl import URL
 
 from connector.domain.model import EventId, SyncToken
@@ -36,8 +38,7 @@ Larger ones save requests only for calendars that few people have, and hold up t
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRequest:
+class ApiRequest(msgspec.Struct, frozen=True, gc=False):
     """One request, built and not sent. `call` says what it asks for, and so what a refusal of it means."""
 
     method: str

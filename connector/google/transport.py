@@ -16,6 +16,7 @@ from typing import Generic, NoReturn, TypeVar
 from weakref import WeakKeyDictionary
 
 import aiohttp
+import msgspec
 from aiohttp import hdrs
 from multidict import CIMultiDictProxy
 
@@ -65,8 +66,7 @@ def make_session(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """A success, read. `date` is Google's clock when it answered, if it said so."""
 
     value: T

@@ -8,7 +8,6 @@ surrogates, bytes that are no UTF-8), and the item that holds it can be told.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -24,8 +23,7 @@ class BrokenBody(Exception):
     """An answer that calls itself a success and is not what it says: cut off, or no JSON object. Passing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False):
     """One page of a listing, its items in Google's order."""
 
     items: tuple[Item | Malformed, ...]

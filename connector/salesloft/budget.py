@@ -32,6 +32,7 @@ from connector.domain.errors import RetryLater
 from connector.domain.rate import SlidingWindow
 from connector.salesloft.headers import RateHeaders, retry_after
 from connector.salesloft.remaining import Remaining
+from connector.salesloft.spending import Entry, Spending
 
 WINDOW = 60.0
 GRAIN = 0.05
@@ -139,6 +140,7 @@ class TeamBudget:
         self._clock, self._sleep, self._wall, self._jitter = clock, sleep, wall, jitter
         self._told_limit: float | None = None
         self._window = SlidingWindow(self._cap, WINDOW, GRAIN)
+        self._spending = Spending(WINDOW)
         self._recorded = 0.0
         self._restored = 0.0
         self._remaining = Remaining(WINDOW)
@@ -203,21 +205,18 @@ class TeamBudget:
                 await self._rest(waiter, delay)
             if self._closed:
                 raise RetryLater("this team's points are another process's now")
-            return self._grant(waiter)
+            return self._grant(waiter.route, waiter.declared)
         finally:
             del queue[waiter]
             self._wake_first()
 
     def try_acquire(self, route: str, urgency: Urgency, cost: float | None = None) -> Lease | None:
         """The same, if the points are there now and nobody as urgent waits for them."""
-        waiter = _Waiter(route, urgency, cost)
-        queue = self._queues[urgency]
-        queue[waiter] = None
-        try:
-            is_free = not self._closed and self._delay(waiter) <= 0
-            return self._grant(waiter) if is_free else None
-        finally:
-            del queue[waiter]
+        if self._closed or any(queue for u, queue in self._queues.items() if u <= urgency):
+            return None
+        if self._delay_of(route, urgency, cost) > 0:
+            return None
+        return self._grant(route, cost)
 
     def snapshot(self) -> BudgetSnapshot:
         now = self._clock()
@@ -234,18 +233,9 @@ class TeamBudget:
             reserve=self._reserve * (self._told_limit or self._cap),
         )
 
-    def entries(self) -> tuple[tuple[datetime, float], ...]:
+    def entries(self) -> tuple[Entry, ...]:
         """What weighs now, oldest first, as (wall time, points) a second at most: for keeping it over a restart."""
-        now, wall = self._clock(), self._wall()
-        self._window.spent(now)
-        seconds: dict[int, tuple[float, float]] = {}
-        for at, cost in (
-            *self._window.entries(),
-            *((now, lease.cost) for lease in self._in_flight),
-        ):
-            _, before = seconds.get(int(at), (0.0, 0.0))
-            seconds[int(at)] = (at, before + cost)
-        return tuple((wall - timedelta(seconds=now - at), cost) for at, cost in seconds.values())
+        return self._spending.entries(self._clock(), self._wall(), self._flying())
 
     def restore(self, entries: Iterable[tuple[datetime, float]]) -> None:
         """Weigh what an earlier process spent in the last minute.
@@ -263,8 +253,10 @@ class TeamBudget:
                 self._recorded += cost
                 self._restored += cost
         self._window = SlidingWindow(self._cap, WINDOW, GRAIN)
+        self._spending = Spending(WINDOW)
         for moment, cost in sorted(restored):
             self._window.record(moment, cost)
+            self._spending.record(moment, cost)
 
     # -- waiting
 
@@ -293,23 +285,27 @@ class TeamBudget:
         """Seconds until it is worth looking again; 0.0 if the waiter may go now, inf if only an event can tell."""
         if self._first() is not waiter:
             return math.inf
-        now, cost = self._clock(), self._cost(waiter.route, waiter.declared)
-        kept = 0.0 if waiter.urgency is Urgency.BANNER_AND_BOOKINGS else self._kept_for_urgent()
+        return self._delay_of(waiter.route, waiter.urgency, waiter.declared)
+
+    def _delay_of(self, route: str, urgency: Urgency, declared: float | None) -> float:
+        """The same for whoever is first in line."""
+        now, cost = self._clock(), self._cost(route, declared)
+        kept = 0.0 if urgency is Urgency.BANNER_AND_BOOKINGS else self._kept_for_urgent()
+        flying = self._flying()
         return max(
             0.0,
             self._paused_until - now,
-            self._delay_of_window(now, cost, self.limit - kept),
-            self._delay_of_remaining(now, cost, kept),
+            self._delay_of_window(now, cost, self.limit - kept, flying),
+            self._delay_of_remaining(now, cost, kept, flying),
         )
 
-    def _delay_of_window(self, now: float, cost: float, limit: float) -> float:
-        flying = self._flying()
+    def _delay_of_window(self, now: float, cost: float, limit: float, flying: float) -> float:
         if limit <= 0.0 or (self._in_flight and flying + cost > limit):
             return math.inf
         self._window.limit = limit
         return self._window.wait(now, flying + cost)
 
-    def _delay_of_remaining(self, now: float, cost: float, kept: float) -> float:
+    def _delay_of_remaining(self, now: float, cost: float, kept: float, flying: float) -> float:
         if self._remaining.is_never_told:
             return 0.0
         left = self._remaining.left(now)
@@ -317,7 +313,7 @@ class TeamBudget:
             patience = self._granted_at + PROBE_PATIENCE - now
             return max(0.0, patience) if self._in_flight else 0.0
         reserve = self._reserve * (self._told_limit or self._cap)
-        if cost <= left - self._flying() - reserve - kept:
+        if cost <= left - flying - reserve - kept:
             return 0.0
         until_older = self._remaining.until_changed(now)
         if self._in_flight:
@@ -334,11 +330,10 @@ class TeamBudget:
 
     # -- spending
 
-    def _grant(self, waiter: _Waiter) -> Lease:
+    def _grant(self, route: str, declared: float | None) -> Lease:
         now = self._clock()
         self._tick += 1
-        cost = self._cost(waiter.route, waiter.declared)
-        lease = Lease(self, waiter.route, waiter.declared, cost, now, self._tick)
+        lease = Lease(self, route, declared, self._cost(route, declared), now, self._tick)
         self._in_flight.add(lease)
         self._granted_at = now
         return lease
@@ -354,6 +349,7 @@ class TeamBudget:
             self._learn(lease, told.cost)
             lease.cost = told.cost
         self._window.record(now, lease.cost)
+        self._spending.record(now, lease.cost)
         self._recorded += lease.cost
         if status == 429:
             self._pause(lease, now, retry_after(headers or {}))

@@ -15,7 +15,6 @@ Messages hold the path, the status, redacted error words and the request id; nev
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -29,16 +28,18 @@ NEEDS = {"/v2/meetings/settings/searches": "the manage_team permission"}
 """What a path is documented to need; the others are named by Salesloft's own words, if any."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """One answer as it came. `path` has no query; `cost` is in points."""
 
     method: str
     path: str
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    headers: Mapping[str, str]
+    body: bytes
     cost: float = 1.0
+
+    def __repr__(self) -> str:
+        return f"Answer({self.where}, {self.status}, {len(self.body)} bytes)"
 
     @property
     def request_id(self) -> str:

@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
 
 _NUMBER = re.compile(r"\s*(\d{1,9}(?:\.\d{1,6})?)\s*(?:$|[,;])")
 _REQUEST_ID = re.compile(r"[^A-Za-z0-9._:+/=-]")
 
 
-@dataclass(frozen=True, slots=True)
-class RateHeaders:
+class RateHeaders(msgspec.Struct, frozen=True, gc=False):
     """Points, each None where the answer does not say."""
 
     cost: float | None = None
@@ -53,7 +52,7 @@ def _first(headers: Mapping[str, str], *names: str) -> float | None:
 
 def header(headers: Mapping[str, str], name: str) -> str:
     """One header whatever its case; empty if it is missing."""
-    return next((value for key, value in headers.items() if key.lower() == name), "")
+    return _by_lower_names(headers).get(name, "")
 
 
 def request_id(headers: Mapping[str, str]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import msgspec
+
 from connector.domain.model import UserGuid
 
 EXTERNAL = "external_"
@@ -15,16 +17,17 @@ def calendar_id_of(user_guid: UserGuid) -> str:
     return EXTERNAL + user_guid
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAttendee:
-    email: str | None = field(default=None, repr=False)
-    name: str | None = field(default=None, repr=False)
+class StoredAttendee(msgspec.Struct, frozen=True, gc=False):
+    email: str | None = None
+    name: str | None = None
     status: str | None = None
     organizer: bool | None = None
 
+    def __repr__(self) -> str:
+        return f"StoredAttendee(status={self.status!r}, organizer={self.organizer!r})"
 
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
+
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event as Salesloft holds it (or, in a bulk result, as it was sent). Times are aware; None where unreadable."""
 
     id: str = ""
@@ -34,20 +37,32 @@ class StoredEvent:
     start_time: datetime | None = None
     end_time: datetime | None = None
     all_day: bool | None = None
-    title: str | None = field(default=None, repr=False)
-    description: str | None = field(default=None, repr=False)
-    location: str | None = field(default=None, repr=False)
-    organizer: str | None = field(default=None, repr=False)
-    attendees: tuple[StoredAttendee, ...] = field(default=(), repr=False)
+    title: str | None = None
+    description: str | None = None
+    location: str | None = None
+    organizer: str | None = None
+    attendees: tuple[StoredAttendee, ...] = ()
     status: str | None = None
     transparency: str | None = None
     recurring: bool | None = None
     canceled_at: datetime | None = None
     updated_at: datetime | None = None
 
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={getattr(self, name)!r}"
+            for name in self.__struct_fields__
+            if name not in _TEXT
+        )
+        return f"StoredEvent({', '.join(shown)})"
 
-@dataclass(frozen=True, slots=True)
-class UpsertAnswer:
+
+_TEXT = frozenset({"title", "description", "location", "organizer", "attendees"})
+"""What is kept out of every repr."""
+NOTHING_STORED = StoredEvent()
+
+
+class UpsertAnswer(msgspec.Struct, frozen=True, gc=False):
     """`upsert_type` is `create` or `update`; `changed_attributes` is None where Salesloft does not tell."""
 
     upsert_type: str
@@ -84,8 +99,8 @@ class BulkResult:
     """success, error, pending or retrying."""
     error: str = ""
     fields: frozenset[str] = frozenset()
-    record: StoredEvent = StoredEvent()
-    resource: StoredEvent = StoredEvent()
+    record: StoredEvent = NOTHING_STORED
+    resource: StoredEvent = NOTHING_STORED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 ANSWERS_WITHOUT = 3
 """After so many good answers in a row without the header, the server is taken not to send it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(msgspec.Struct, frozen=True, gc=False):
     tick: int
     at: float
     remaining: float | None
@@ -79,8 +79,13 @@ class Remaining:
     def left(self, now: float) -> float | None:
         """A safe count of what is left before what is now in flight; None if nothing is known."""
         self._drop_old(now)
-        told = [answer.remaining for answer in self._answers if answer.remaining is not None]
-        return min(told) - self._unheard() if told else None
+        least, unheard = math.inf, 0.0
+        for answer in self._answers:
+            if answer.remaining is None:
+                unheard += answer.cost
+            elif answer.remaining < least:
+                least = answer.remaining
+        return least - unheard if least < math.inf else None
 
     def left_if_sliding(self, now: float, expired: float) -> float:
         """The same, with our own points given back that have left the window since."""

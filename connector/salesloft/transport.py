@@ -80,7 +80,7 @@ class Transport:
             await self._keep(lease)
         with lease:
             failure: ConnectorError
-            answer: Answer | None = None
+            answered: aiohttp.ClientResponse | None = None
             began = time.monotonic()
             try:
                 async with self._session.request(
@@ -91,18 +91,10 @@ class Transport:
                     allow_redirects=False,
                     timeout=timeout,
                 ) as response:
+                    answered = response
                     lease.settle(response.headers, status=response.status)
-                    answer = Answer(
-                        method, path, response.status, response.headers, b"", lease.cost
-                    )
-                    answer = Answer(
-                        method,
-                        path,
-                        response.status,
-                        response.headers,
-                        await _read(response),
-                        lease.cost,
-                    )
+                    said = await _read(response)
+                answer = Answer(method, path, answered.status, answered.headers, said, lease.cost)
                 if 200 <= answer.status < 300:
                     return answer
                 failure = refusal(answer, body or b"")
@@ -110,11 +102,15 @@ class Transport:
                 lease.refund()
                 failure = no_answer(method, path, error)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                cut = answer and retry_later(answer, f"sent a cut-off {answer.status} answer")
-                failure = cut or no_answer(method, path, error)
+                if answered is None:
+                    failure = no_answer(method, path, error)
+                else:
+                    status = answered.status
+                    answer = Answer(method, path, status, answered.headers, b"", lease.cost)
+                    failure = retry_later(answer, f"sent a cut-off {status} answer")
             finally:
                 if self._on_answer is not None:
-                    status = answer.status if answer is not None else 0
+                    status = answered.status if answered is not None else 0
                     self._on_answer(f"{method} {route or path}", status, time.monotonic() - began)
         # Outside of the handlers, so that aiohttp's error, which holds the request's headers, is no part of the chain.
         raise failure
@@ -141,9 +137,14 @@ def _url(api_url: str, path: str, params: tuple[tuple[str, str], ...]) -> URL:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
+    content = response.content
+    piece = await content.readany()
+    if content.at_eof():  # nearly every answer comes in one piece
+        return piece
     pieces = bytearray()
-    async for piece in response.content.iter_any():
+    while piece:
         pieces += piece
         if len(pieces) > MOST_BYTES:
             raise aiohttp.ClientPayloadError("answer larger than 64 MiB")
+        piece = await content.readany()
     return bytes(pieces)

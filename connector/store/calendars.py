@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from connector.domain.connection import Evidence, after_refusal
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
@@ -26,8 +28,7 @@ _CALENDARS = f"SELECT {_COLUMNS} FROM calendars ORDER BY name"  # noqa: S608  # 
 _CALENDAR = f"SELECT {_COLUMNS} FROM calendars WHERE user_guid = ?"  # noqa: S608  # own names
 
 
-@dataclass(frozen=True, slots=True)
-class CalendarState:
+class CalendarState(msgspec.Struct, frozen=True, gc=False):
     """One user's calendar as it was last committed. `listed` are the days that were last listed.
 
     `refusals` counts those since `refused_since` that may mean that access is lost for good; `lost_since` that it is.

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
+
+import msgspec
+from msgspec.structs import replace
 
 from connector.domain.mapping import to_millis
 from connector.domain.model import EventId, Malformed, SyncToken
@@ -31,19 +33,17 @@ from connector.domain.window import Window
 from connector.store.connection import Connection
 from connector.store.erasures import erased_people
 from connector.store.held import confirm, hold
-from connector.store.rows import delete, enqueue_all, known_of_events, remember
+from connector.store.rows import delete, enqueue_all, has_any, known_of_events, remember
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """From more than `share` of the tracked events, and at least `minimum`, a difference is held for a human."""
 
     share: float
     minimum: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle:
+class Cycle(msgspec.Struct, frozen=True, gc=False):
     """What one complete reading of a calendar found. `token` is None only where there is none to keep.
 
     `adopted` are rows that Salesloft's list showed for a calendar that the state did not know.
@@ -72,8 +72,7 @@ class Cycle:
     """A one-way name of the consent that served."""
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """What a cycle came to: counts of rows enqueued, withdrawn and left as they were."""
 
     sends: int
@@ -231,10 +230,13 @@ def _apply(connection: Connection, cycle: Cycle, decision: Decision) -> None:
 def _keep_set_aside(connection: Connection, cycle: Cycle) -> None:
     if cycle.full:
         connection.execute("DELETE FROM set_aside WHERE calendar_id = ?", (cycle.calendar,))
-    connection.executemany(
-        "DELETE FROM set_aside WHERE calendar_id = ? AND event_id = ?",
-        [(cycle.calendar, _event_id(finding)) for finding in cycle.findings],
-    )
+    elif has_any(connection, "set_aside", cycle.calendar):
+        connection.executemany(
+            "DELETE FROM set_aside WHERE calendar_id = ? AND event_id = ?",
+            [(cycle.calendar, _event_id(finding)) for finding in cycle.findings],
+        )
+    if not cycle.malformed:
+        return
     connection.executemany(
         "INSERT INTO set_aside (calendar_id, event_id, reason, at_ms) VALUES (?, ?, ?, ?)"
         " ON CONFLICT (calendar_id, event_id) DO UPDATE SET reason = excluded.reason, at_ms = excluded.at_ms",

@@ -120,8 +120,7 @@ class Database:
             with contextlib.suppress(self._dialect.error, ConnectorError):
                 self._connection.execute("ROLLBACK")
             outcomes = [(job, None, error) for job in jobs]
-        for job, result, failed in outcomes:
-            job.settle(result, failed)
+        _tell(outcomes)
 
     def _run_alone(self, job: _Job) -> tuple[Any, BaseException | None]:
         """The only one of its group needs no savepoint: on a server, those are two more exchanges."""
@@ -161,12 +160,7 @@ class _Job:
             self.future: asyncio.Future[Any] = loop.create_future()
 
     def settle(self, result: Any, error: BaseException | None) -> None:
-        if self.loop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
-            self.loop.call_soon_threadsafe(self._settle, result, error)
-
-    def _settle(self, result: Any, error: BaseException | None) -> None:
+        """Called on the loop."""
         if self.future.done():
             return
         if error is not None:
@@ -174,6 +168,20 @@ class _Job:
             self.future.exception()  # whoever asked may have been cancelled: then nobody is to be told
         else:
             self.future.set_result(result)
+
+
+def _tell(outcomes: list[tuple[_Job, Any, BaseException | None]]) -> None:
+    """Hand outcomes to whoever waits for them: each loop is woken once for all of its own."""
+    loops = {job.loop for job, _, _ in outcomes if job.loop is not None}
+    for loop in loops:
+        own = [outcome for outcome in outcomes if outcome[0].loop is loop]
+        with contextlib.suppress(RuntimeError):  # the loop is gone: nobody waits
+            loop.call_soon_threadsafe(_settle_all, own)
+
+
+def _settle_all(outcomes: list[tuple[_Job, Any, BaseException | None]]) -> None:
+    for job, result, error in outcomes:
+        job.settle(result, error)
 
 
 def _failure(name: str, error: Exception) -> RetryLater | StateUnusable:

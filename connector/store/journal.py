@@ -7,10 +7,11 @@ an entry `KEPT_FOR`, so that a row that fails for weeks cannot fill the disk; th
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
+
+import msgspec
 
 from connector.domain.mapping import Fingerprint, from_millis, to_millis
 from connector.domain.plan import Key
@@ -41,8 +42,7 @@ class Outcome(StrEnum):
 ACCEPTANCES = (Outcome.ACCEPTED, Outcome.BULK_ACCEPTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One request. `changed` are names of attributes, `upsert_type` is `create` or `update`, both empty if unknown.
 
     `status` is HTTP's, 0 where nothing was answered; `cost` is in points, 0 in bulk, where a job costs a few in all.

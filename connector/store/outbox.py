@@ -6,12 +6,12 @@ Settling is conditional on the content that was sent: `updated_ms` rises with ev
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import Any
+
+import msgspec
 
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import (
@@ -49,8 +49,7 @@ class Lane(IntEnum):
     BACKFILL = 4  # initial sync, horizon, resync
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(msgspec.Struct, frozen=True, gc=False):
     """One claimed row; `payload` is the JSON body to send."""
 
     calendar: int
@@ -63,6 +62,13 @@ class Row:
     queued_ms: int
     ignored: bool = False
     """Salesloft ignored it once already, because what it holds says a later time."""
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def _listed(calendars: Sequence[int]) -> str:
+    return _encode(calendars).decode()
 
 
 _READY = """
@@ -139,14 +145,14 @@ def claim(
     cursor = connection.execute(
         _MOST_URGENT,
         {
-            "calendars": json.dumps(list(calendars)),
+            "calendars": _listed(calendars),
             "now": to_millis(now),
             "due": to_millis(now),
             "late": to_millis(now + LONGEST_WAIT),
             "soon": to_millis(now + SOON),
             "beyond": to_millis(now + BEYOND),
             "spare": spare_bulk,
-            "recent": json.dumps({str(k): v for k, v in (recent or {}).items()}),
+            "recent": _encode(recent or {}).decode(),
             "blocked_too": False,
             "limit": limit,
         },
@@ -177,7 +183,7 @@ def waiting(
     `most_attempts` leaves out rows that failed as often, `spare_bulk` what the next bulk job will take.
     """
     parameters = {
-        "calendars": json.dumps(list(calendars)),
+        "calendars": _listed(calendars),
         "most": most_attempts or 2**62,
         "now": to_millis(now),
         "late": to_millis(now + LONGEST_WAIT),
@@ -193,7 +199,7 @@ def unsettled(connection: Connection, calendars: Sequence[int], now: datetime) -
     cursor = connection.execute(
         _MOST_URGENT,
         {
-            "calendars": json.dumps(list(calendars)),
+            "calendars": _listed(calendars),
             "now": to_millis(now),
             "due": 2**62,
             "late": 2**62,
@@ -253,8 +259,8 @@ def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
         for row in rows
     ]
     connection.executemany(_NOTE_ACCEPTED, accepted)
-    connection.executemany(_TAKE_OUT, accepted)
-    connection.executemany(_LEAVE_IN, accepted)
+    if connection.executemany(_TAKE_OUT, accepted).rowcount != len(accepted):
+        connection.executemany(_LEAVE_IN, accepted)
 
 
 def settle_ignored(connection: Connection, row: Row, stored_at: datetime, payload: bytes) -> None:
@@ -368,7 +374,7 @@ def retry_now(connection: Connection, calendars: Sequence[int]) -> None:
     connection.execute(
         "UPDATE outbox SET next_attempt_ms = 0 WHERE next_attempt_ms > 0"
         " AND calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(?))",
-        (json.dumps(list(calendars)),),
+        (_listed(calendars),),
     )
 
 
@@ -417,7 +423,7 @@ def release_left(connection: Connection, calendars: Iterable[int], holder: str |
              AND NOT EXISTS (
                SELECT 1 FROM bulk_items i WHERE i.calendar_id = outbox.calendar_id
                AND i.event_id = outbox.event_id AND i.ical_uid = outbox.ical_uid)""",
-        (holder, json.dumps(sorted(calendars))),
+        (holder, _listed(sorted(calendars))),
     )
 
 

@@ -15,8 +15,10 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import to_millis
@@ -35,8 +37,7 @@ _QUIET = """UPDATE calendars SET sync_token = ?, last_success = ?
             WHERE id = ? AND sync_token = ?"""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True, gc=False):
     """A quiet poll with the token `before`, which gave `token`."""
 
     calendar: int
@@ -89,15 +90,21 @@ class RecentRows:
 
     def _sharing(self, row: CalendarState, guid: UserGuid, name: UserName) -> CalendarState:
         """The same, of parts that others have already: it stays for long, and there are many."""
-        words = (row.time_zone, row.access_role)
-        zone, role = (None if word is None else sys.intern(word) for word in words)
+        words = (row.time_zone, row.access_role, row.token_fingerprint)
+        zone, role, worth = (None if word is None else sys.intern(word) for word in words)
         listed = row.listed
         if listed is not None:
             if listed == self._listed:
                 listed = self._listed
             self._listed = listed
         return replace(
-            row, user_guid=guid, name=name, time_zone=zone, access_role=role, listed=listed
+            row,
+            user_guid=guid,
+            name=name,
+            time_zone=zone,
+            access_role=role,
+            token_fingerprint=worth,
+            listed=listed,
         )
 
     def changes(self, calendar: int) -> None:

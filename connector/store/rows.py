@@ -178,9 +178,23 @@ def enqueue_all(
     connection.executemany(
         _ENQUEUE, [_in_line(calendar, send, is_late, now, held) for send, is_late in sends]
     )
-    connection.executemany(
-        "DELETE FROM dead_letters WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
-        [(calendar, one.key.event_id, one.key.ical_uid) for one in known],
+    if has_any(connection, "dead_letters", calendar):
+        connection.executemany(
+            "DELETE FROM dead_letters WHERE calendar_id = ? AND event_id = ? AND ical_uid = ?",
+            [(calendar, one.key.event_id, one.key.ical_uid) for one in known],
+        )
+
+
+def has_any(connection: Connection, table: str, calendar: int) -> bool:
+    """Whether one of the tables that are mostly empty has rows of a calendar: looked at once, not for each key."""
+    if table not in ("dead_letters", "set_aside"):
+        raise ValueError(table)
+    return (
+        connection.execute(
+            f"SELECT 1 FROM {table} WHERE calendar_id = ? LIMIT 1",  # noqa: S608  # from the list above
+            (calendar,),
+        ).fetchone()
+        is not None
     )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+import msgspec
+
 from connector.domain.errors import ParkReason
 from connector.domain.mapping import from_millis, to_millis
 from connector.domain.model import EventId, SyncToken, UserGuid, UserName
@@ -21,14 +23,14 @@ from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
+from connector.store.points import Points
 from connector.store.recent import RecentRows
 from connector.store.together import Together
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Accepted:
+class _Accepted(msgspec.Struct, frozen=True, gc=False):
     rows: Sequence[outbox.Row]
     stored_at: datetime | None
     entry: journal.Entry | None
@@ -50,6 +52,7 @@ class State:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._recent = RecentRows(database)
+        self._points = Points()
         self._accepted = Together(database, _settle_accepted)
         self.holder: Callable[[], str | None] = lambda: None
         """The node that this process is, where several share the state."""
@@ -175,7 +178,7 @@ class State:
                 holder=holder,
             )
             if spent is not None and claimed:
-                _keep_spent(connection, *spent)
+                self._points.keep(connection, *spent)
             return claimed
 
         return await self._database.run(write)
@@ -412,7 +415,7 @@ class State:
 
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
-        await self._database.run(lambda c: _keep_spent(c, team, entries))
+        await self._database.run(lambda c: self._points.keep(c, team, entries))
 
     async def spent(
         self, team: str, since: datetime, served: Sequence[str] = ()
@@ -452,16 +455,6 @@ class State:
             purge_bookings(connection, calendar, before)
 
         await self._database.run(write)
-
-
-def _keep_spent(
-    connection: Connection, team: str, entries: Sequence[tuple[datetime, float]]
-) -> None:
-    connection.execute("DELETE FROM points WHERE team = ?", (team,))
-    connection.executemany(
-        "INSERT INTO points (team, at_ms, cost) VALUES (?, ?, ?)",
-        [(team, to_millis(at), cost) for at, cost in entries],
-    )
 
 
 RETENTION = timedelta(days=60)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from connector.domain.mapping import CANCELLED, UNCERTAIN, Fingerprint, from_millis, to_millis
 from connector.domain.plan import (

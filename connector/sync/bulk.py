@@ -63,7 +63,7 @@ class Finished:
 
 
 class TeamBulk:
-    """The bulk jobs of one team. `names` are the team's calendars: Salesloft's calendar id → row in the state."""
+    """The bulk jobs of one team. `members` are the rows of the team's calendars, also of those that may not send."""
 
     def __init__(
         self,
@@ -76,8 +76,8 @@ class TeamBulk:
         patience: timedelta,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.names: dict[str, int] = {}
-        self.may_send: Callable[[], Collection[int]] = self.names.values
+        self.members: set[int] = set()
+        self.may_send: Callable[[], Collection[int]] = lambda: self.members
         """The calendars (rows) that are delivered at this moment: nothing of another one is put in a job."""
         self.running: set[int] = set()
         """The jobs that are under way in this process. Teams of one process share it: none takes another's job."""
@@ -102,9 +102,7 @@ class TeamBulk:
 
     async def unfinished(self) -> LocalJob | None:
         """A job that is not settled: of an earlier process, or the one that runs."""
-        return await self._state.bulk_job(
-            self._team, sorted(self.names.values()), sorted(self.running)
-        )
+        return await self._state.bulk_job(self._team, sorted(self.members), sorted(self.running))
 
     async def open(self) -> LocalJob:
         """Put what waits into a new job."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+import msgspec
 
 from connector.domain.errors import (
     ConnectorError,
@@ -56,8 +58,7 @@ class NotAsked:
         return []
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """How a cycle ended. `error` is set if the calendar could not be read; then nothing was changed."""
 
     calendar: int

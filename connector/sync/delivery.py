@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
@@ -42,6 +43,8 @@ CONCURRENCY = 24
 """Requests to one team at the same time; the points are the limit, this only bounds the sockets."""
 CLAIMED_TOGETHER = 8
 """While more waits than may be in flight, so many answers are waited for before the next rows are claimed, at once."""
+UNSETTLED = 64
+"""Answers that are being written down: while the state takes its time, so many requests go on meanwhile."""
 LOOK_AGAIN = 2.0
 """Seconds after which an empty outbox is looked at again: other processes may release or retry rows."""
 LOOK_THROUGH = 0.2
@@ -112,6 +115,10 @@ class TeamDelivery:
     """The user of each calendar, for log lines."""
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _flying: int = 0
+    _settling: int = 0
+    """Answered, with success, and not written down yet: their rows still count as in flight in the state."""
+    _few: float = math.inf
+    """With more in flight than so many, an answer changes nothing: it is no reason to look again."""
     _breaker: Breaker = field(init=False)
     _parked: _Parked = field(default_factory=_Parked)
     _dropped: set[str] = field(default_factory=set)
@@ -174,7 +181,10 @@ class TeamDelivery:
         room = self._room()
         least = min(CLAIMED_TOGETHER, room) if self._more else 1
         if self._flying > room - least:
+            # Fewer than usual, it may also be something else than their number that is waited for.
+            self._few = room - least if room == CONCURRENCY else math.inf
             await self._wait_for_change(None)
+            self._few = math.inf
             return True
         if self._looks_like_more() and (lease := self.client.try_lease_upsert()) is not None:
             await self._launch(flights, lease)
@@ -197,12 +207,14 @@ class TeamDelivery:
 
     def _looks_like_more(self) -> bool:
         """The last claim got all that it asked for, a moment ago: the next is made without another look."""
-        usual = self._parked.since is None and not self._breaker.is_open
         lately = asyncio.get_running_loop().time() - self._looked_at < LOOK_THROUGH
-        return self._more and usual and lately
+        return self._more and not self._is_asking and lately
 
     async def _wait_for_change(self, seconds: float | None) -> None:
         """Until something was committed or answered, the process is stopped, or the time is over."""
+        if seconds is None:
+            await self._changed.wait()
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._changed.wait()
@@ -215,7 +227,7 @@ class TeamDelivery:
         now = self.clock()
         due, _ = await self.state.waiting(self._served(), now, limit, spare_bulk=self._spare_bulk)
         if due is None:
-            idle = self._flying == 0 and not self._bulk_runs
+            idle = self._flying + self._settling == 0 and not self._bulk_runs
             return None if until_settled and idle else LOOK_AGAIN
         if until_settled and self._gave_up(now):
             return None
@@ -228,11 +240,19 @@ class TeamDelivery:
     def _gave_up(self, now: datetime) -> bool:
         """A one-shot does not wait for ever for a Salesloft that does not answer."""
         since = self._breaker.broken_since
-        return since is not None and now - since > GIVE_UP_BROKEN_AFTER and self._flying == 0
+        if since is None or now - since <= GIVE_UP_BROKEN_AFTER:
+            return False
+        return self._flying + self._settling == 0
 
     def _room(self) -> int:
         """How many requests may be in flight: one at a time while it is asked whether an outage is over."""
-        return 1 if self._parked.since is not None or self._breaker.is_open else CONCURRENCY
+        if self._is_asking:
+            return 1 - self._settling
+        return CONCURRENCY if self._settling < UNSETTLED else 0
+
+    @property
+    def _is_asking(self) -> bool:
+        return self._parked.since is not None or self._breaker.is_open
 
     async def _consider_bulk(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         """Start a bulk job where enough waits that nobody waits for, or go on with one that a crash left."""
@@ -326,9 +346,21 @@ class TeamDelivery:
         except RequestRefused as refused:
             await _persistently(partial(self._refuse, row, refused, dropped, lease.cost))
         else:
-            await _persistently(partial(self._accept, row, answer))
+            # The next request need not wait for this one's commit.
+            self._settling += 1
+            self._land()
+            try:
+                await _persistently(partial(self._accept, row, answer))
+            finally:
+                self._settling -= 1
+                self._flying += 1
         finally:
-            self._flying -= 1
+            self._land()
+
+    def _land(self) -> None:
+        """One request fewer is in flight."""
+        self._flying -= 1
+        if self._flying <= self._few:
             self.wake()
 
     async def _accept(self, row: Row, answer: UpsertAnswer) -> None:

@@ -138,7 +138,7 @@ class _Inquiry:
         if asked.ical_uid and calendar is not None:
             uid = asked.ical_uid
             ids += await self.state.run(lambda c: ids_of_uid(c, calendar.id, uid))
-        if asked.calendar and asked.calendar not in (self.seller.source.split(" ")):
+        if asked.calendar and asked.calendar not in self.seller.source:
             self.notes.append(
                 "the link was copied from some calendar; it is looked for in this user's, where a"
                 " meeting has the same id"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from connector.domain.mapping import CANCELLED, CANCELLED_AND_BLANKED, Fingerprint, iso, same
 from connector.domain.model import AllDay, Event, Instant, Item, When

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from connector.domain.errors import (
     NotFound,
@@ -39,8 +40,7 @@ LISTED_AGAIN = 3
 """So often a full listing begins again within one reading if Google cuts it off with a 410."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What was found. `backfill` names the events that no change brought up, only the calendar's or horizon's turn."""
 
     listing: Listing

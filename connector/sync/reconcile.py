@@ -16,10 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from connector.domain.errors import NotFound, ParkReason, RequestRefused, UserParked
 from connector.domain.mapping import (

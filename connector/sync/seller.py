@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -68,7 +69,7 @@ class Seller:
     past_days: int
     future_days: int
     reader: CalendarReader
-    source: str
+    source: tuple[str, ...]
     hold: Hold = DEFAULT_HOLD
     erased: str = ""
     lost_after: timedelta = timedelta(seconds=60)
@@ -94,14 +95,15 @@ class Seller:
         # Asked for at every poll; nothing of a seller changes.
         people = f".{self.erased}" if self.erased else ""
         whole = f"{self._rules_fingerprint()}{people}~{self.reader.fields_fingerprint}"
-        object.__setattr__(self, "token_fingerprint", whole)
+        # The state's row says the same: one text for both.
+        object.__setattr__(self, "token_fingerprint", sys.intern(whole))
 
     def _rules_fingerprint(self) -> str:
         rules = self.rules
         parts = (
             STATE_GENERATION,
             self.reader.parameters_fingerprint,
-            self.source,
+            " ".join(self.source),
             sorted(rules.internal_domains),
             rules.private.value,
             rules.internal.value,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from connector.simulator.salesloft import StoredEvent
 from connector.simulator.salesloft.events import StoredAttendee
 from tests.behaviour.command import command
 from tests.office import KEY, Office, guid_of
+from tests.values import replace
 
 PROSPECT = {"email": "dwight@customer.example.org", "displayName": "Dwight"}
 

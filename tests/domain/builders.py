@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from connector.domain.model import (
 from connector.domain.plan import Ground
 from connector.domain.policy import PolicyRules, classify
 from connector.domain.window import window_at
+from tests.values import replace
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ZONE = ZoneInfo("America/New_York")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -23,6 +22,7 @@ from connector.domain.booking import (
     next_step,
 )
 from connector.domain.model import AllDay, Event, EventId, EventStatus, ICalUid, Instant, UserGuid
+from tests.values import replace
 
 GUID = UserGuid("00210d1a-df8a-459f-af75-89b953b618b0")
 AT = datetime(2026, 11, 10, 15, tzinfo=UTC)

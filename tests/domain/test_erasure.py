@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -41,6 +40,7 @@ from tests.domain.builders import (
     ZONE,
     an_event,
 )
+from tests.values import replace
 
 ADDRESSES = [f"{who}@{domain}" for who in "abc" for domain in ("example.com", "shop.example.org")]
 

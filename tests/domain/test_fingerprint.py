@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import fields
 
 from connector.domain.mapping import (
     CANCELLED,
@@ -21,6 +21,7 @@ from connector.domain.mapping import (
     same,
 )
 from tests.domain.builders import NOW, PROSPECT, an_event, content
+from tests.values import replace
 
 words = st.text(max_size=6)
 attendees = st.builds(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -47,6 +46,7 @@ from tests.domain.builders import (
     an_event,
     content,
 )
+from tests.values import replace
 
 UPDATED = datetime(2026, 11, 19, 9, 0, 0, 250_000, UTC)
 BUSY_KEYS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,6 +24,7 @@ from connector.domain.plan import (
 )
 from connector.domain.policy import Rule
 from tests.domain.builders import GROUND, ME, NOW, PROSPECT, an_event, content
+from tests.values import replace
 
 EVENT = an_event(ME, PROSPECT)
 KEY = Key(EVENT.id, EVENT.ical_uid)

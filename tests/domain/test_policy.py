@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from connector.domain.model import Attendee, Event, EventStatus, EventType, Person, ResponseStatus
@@ -17,6 +15,7 @@ from connector.domain.policy import (
     min_disclosure,
 )
 from tests.domain.builders import COLLEAGUE, ME, PROSPECT, RULES, an_event
+from tests.values import replace
 
 FULL, BUSY, NOTHING = Disclosure.FULL, Disclosure.BUSY_ONLY, Disclosure.NOTHING
 DECLINED = replace(ME, response=ResponseStatus.DECLINED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from connector.simulator.google import Calendar
 from connector.simulator.google.truth import Occurrence
 from connector.simulator.google.world import LogEntry
 from tests.office import Office
+from tests.values import replace
 
 AUTUMN = datetime(2026, 10, 20, 14, 7, tzinfo=UTC)
 """A Tuesday. The window holds the ends of summer time in Europe (25 October) and America (1 November)."""

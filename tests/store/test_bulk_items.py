@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from connector.domain.model import Instant
@@ -11,6 +10,7 @@ from connector.store import bulk, outbox
 from connector.store.bulk import LocalJob, Refusal
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
 from tests.store.world import OpenState, commit, count, fields_of
+from tests.values import replace
 
 TODAY = an_event(ME, PROSPECT, start=Instant(NOW), end=Instant(NOW + timedelta(hours=1)))
 KEY = Key(TODAY.id, TODAY.ical_uid)

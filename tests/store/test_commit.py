@@ -6,7 +6,6 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from connector.store.commit import Cycle, commit_cycle
 from connector.store.database import Database
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
 from tests.store.world import a_cycle, add_calendar, an_empty_file_state, commit, count, dump
+from tests.values import replace
 
 Dump = dict[str, list[tuple[Any, ...]]]
 

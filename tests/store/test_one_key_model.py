@@ -6,7 +6,6 @@ makes of Google's event; `updated_at` rises with every new content; nothing unch
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +39,7 @@ from tests.store.world import (
     count,
     fields_of,
 )
+from tests.values import replace
 
 TEXT = ("title", "description", "location", "organizer", "attendees")
 edits = st.sampled_from(

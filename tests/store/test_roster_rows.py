@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from connector.domain.mapping import UNCERTAIN
 from connector.domain.model import EventId, UserGuid, UserName

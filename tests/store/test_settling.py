@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from connector.store.outbox import Row
 from connector.store.rows import known_of_events
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
 from tests.store.world import OpenState, commit, count, fields_of
+from tests.values import replace
 
 EVENT = an_event(ME, PROSPECT)
 KEY = Key(EVENT.id, EVENT.ical_uid)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from connector.sync.delivery import TeamDelivery
 from tests.domain.builders import ME, PROSPECT, an_event
 from tests.salesloft.virtual_time import clock, wall
 from tests.store.world import a_cycle, an_empty_state
+from tests.values import replace
 
 T = TypeVar("T")
 ROUTE = "POST /v2/calendar/events/upsert"

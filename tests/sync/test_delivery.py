@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
@@ -19,6 +18,7 @@ from connector.sync import delivery
 from connector.sync.delivery import GIVE_UP_AFTER
 from tests.salesloft.virtual_time import clock, run, wall
 from tests.sync.team import Request, Team, an_upsert, refusing
+from tests.values import replace
 
 LATER = RetryLater("Salesloft answered 503")
 KEY_REFUSED = TeamRefused("Salesloft: key refused", status=401)

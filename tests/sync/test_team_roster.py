@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -144,20 +145,16 @@ async def test_a_reading_under_way_when_a_user_leaves_stores_nothing_to_send(
     served: Daemon,
 ) -> None:
     """Decided in the commit: the listing began while the user was external."""
-    from connector.store.commit import Committed, Cycle, commit_cycle
+    from connector.store.commit import Committed, commit_cycle
 
     await served.round()
     served.office.salesloft.set_calendar_type(guid_of("pam"), "google")
     await served.round(seconds=60)
     (row,) = [one for one in await served.state.calendars() if one.name == "pam"]
 
-    class NotRead(Cycle):
-        """Nothing of the reading may be looked at: only whose it is."""
-
-        def __init__(self) -> None:
-            object.__setattr__(self, "calendar", row.id)
-
-    done = await served.state.run(lambda c: commit_cycle(c, NotRead()))
+    # Nothing of the reading may be looked at: only whose it is.
+    unread: Any = SimpleNamespace(calendar=row.id)
+    done = await served.state.run(lambda c: commit_cycle(c, unread))
     assert done == Committed(0, 0, 0, 0, 0)
 
 
