@@ -31,7 +31,8 @@ from aiohttp import web
 
 from benchmarks.paces import Sample, rows_of
 from benchmarks.result import Benchmark, Picture, Result
-from connector.app.parts import Parts, Served, assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import Parts, Served, assemble
 from connector.domain.model import SyncToken
 from connector.google import CalendarRequests, make_session
 from connector.google.requests import DEFAULT_PAGE_SIZE

@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from benchmarks.process import child, line_of, resident_bytes
 from benchmarks.result import Benchmark, Picture, Result, Row
 from connector.app import run_daemon
-from connector.app.parts import seller_of, state_place
+from connector.app.opening import state_place
+from connector.app.to_google import seller_of
 from connector.domain.errors import ConfigurationMistake
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid, UserName

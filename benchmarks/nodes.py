@@ -18,9 +18,9 @@ TEAMS = 15
 ABOUT = """
 {sellers} sellers in {teams} teams, {occurrences} occurrences each in their windows, polled every {interval}: first by
 one process with a SQLite state, then by one, two and three nodes of the distributed engine with one PostgreSQL
-server. Each drive begins with an empty state and plays the same {seconds} seconds of the workload model's burst. All of it, both
-simulators and the database included, shares this machine's cores: the rows tell what nodes cost, not how much
-more several machines would carry. Ratios are to one node; those of the process with SQLite, too.
+server. Each drive begins with an empty state and plays the same {seconds} seconds of the workload model's burst. All of
+it, both simulators and the database included, shares this machine's cores: the rows tell what nodes cost, not how
+much more several machines would carry. Ratios are to one node; those of the process with SQLite, too.
 """
 
 

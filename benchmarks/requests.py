@@ -30,7 +30,8 @@ import structlog
 
 from benchmarks.result import Benchmark, Result, Row
 from benchmarks.workload import MODEL, Change, Model, changes, fill
-from connector.app.parts import Parts, Served, assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import Parts, Served, assemble
 from connector.engines.local import JITTER
 from connector.google import GoogleTransport
 from connector.google import requests as built

@@ -23,7 +23,8 @@ import structlog
 from benchmarks.company import Company, run_fast, write_configuration
 from benchmarks.process import child, forget_peak, line_of, peak_bytes, resident_bytes, speaking
 from benchmarks.result import Benchmark, Picture, Result, Row
-from connector.app.parts import Parts, assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import Parts, assemble
 from connector.observe.log import configure_logging
 from connector.settings.files import load_settings
 from connector.store import open_database

@@ -6,7 +6,7 @@ takes validated settings and gives an exit status or a summary.
 
 from connector.app.daemon import run_daemon
 from connector.app.one_shot import run_dry, run_once
-from connector.app.parts import state_place
+from connector.app.opening import state_place
 from connector.sync.summary import Summary
 
 __all__ = ["Summary", "run_daemon", "run_dry", "run_once", "state_place"]

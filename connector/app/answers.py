@@ -9,7 +9,10 @@ from dataclasses import replace
 import connector
 from connector import google, salesloft
 from connector.app.borrowed import borrowed_clients
-from connector.app.parts import Clock, now, seller_of, state_place, team_of
+from connector.app.clock import Clock, now
+from connector.app.opening import state_place
+from connector.app.to_google import seller_of
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import RetryLater, StateUnusable
 from connector.settings.model import Settings, UserSettings
 from connector.store import State, StatePlace, open_database, open_reader

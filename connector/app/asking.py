@@ -13,7 +13,8 @@ import aiohttp
 
 import connector
 from connector import google
-from connector.app.parts import limiters_of, project_of, seller_of, team_of
+from connector.app.to_google import limiters_of, project_of, seller_of
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import (
     CredentialsRefused,
     RequestRefused,

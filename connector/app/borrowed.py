@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from connector import salesloft
-from connector.app.parts import now
+from connector.app.clock import now
 from connector.salesloft import TeamBudget
 from connector.settings.model import UserSettings
 from connector.store import State, StatePlace, is_locked

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from connector.app.membership import Membership
 from connector.app.observability import Observability, observability
-from connector.app.opening import open_for
-from connector.app.parts import Parts, Team, assemble, state_place, team_of
+from connector.app.opening import open_for, state_place
+from connector.app.parts import Parts, Team, assemble
 from connector.app.push import Push
 from connector.app.reload import Reloading, on_hangup
 from connector.app.roster import Rosters, connections_of, purge_gone
 from connector.app.standing import Served
+from connector.app.to_salesloft import team_of
 from connector.domain.model import UserGuid, UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step

@@ -22,8 +22,10 @@ import aiohttp
 
 import connector
 from connector import google, salesloft
+from connector.app.clock import Clock, now
 from connector.app.doctor_push import pushing
-from connector.app.parts import Clock, now, state_place, team_of
+from connector.app.opening import state_place
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import (
     ConfigurationInvalid,
     ConfigurationMistake,

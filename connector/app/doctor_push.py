@@ -8,7 +8,8 @@ from functools import partial
 
 import aiohttp
 
-from connector.app.parts import Clock, state_place
+from connector.app.clock import Clock
+from connector.app.opening import state_place
 from connector.domain.errors import ConnectorError
 from connector.settings.model import Settings, UserSettings
 from connector.store import State, open_reader

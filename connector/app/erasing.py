@@ -6,8 +6,10 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from connector.app.clock import Clock, now
 from connector.app.one_shot import run_once
-from connector.app.parts import Clock, Parts, assemble, now, state_place
+from connector.app.opening import state_place
+from connector.app.parts import Parts, assemble
 from connector.domain.erasure import Erased, normalised, stands_in
 from connector.domain.errors import (
     CredentialsRefused,

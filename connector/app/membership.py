@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 
-from connector.app.parts import Parts, Team, team_of
+from connector.app.parts import Parts, Team
+from connector.app.to_salesloft import team_of
 from connector.domain.model import UserName
 from connector.engines.local import LocalEngine
 from connector.engines.rounds import Step

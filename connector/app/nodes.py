@@ -12,7 +12,9 @@ from pathlib import Path
 import connector
 from connector.app.daemon import Service
 from connector.app.observability import observability
-from connector.app.parts import Parts, assemble, state_place, team_of
+from connector.app.opening import state_place
+from connector.app.parts import Parts, assemble
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import ConfigurationInvalid, ConfigurationMistake, RetryLater
 from connector.engines import balance
 from connector.engines.distributed import JOIN_AGAIN, DatabaseClock, DistributedEngine, join

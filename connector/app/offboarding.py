@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 
-from connector.app.parts import Clock, assemble, now, state_place, team_of
+from connector.app.clock import Clock, now
+from connector.app.opening import state_place
+from connector.app.parts import assemble
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import StateUnusable
 from connector.domain.model import UserGuid, UserName
 from connector.settings.model import Settings, UserSettings

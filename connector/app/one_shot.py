@@ -10,9 +10,11 @@ from datetime import UTC, datetime
 from functools import partial
 
 from connector.app.bookings import rounds
-from connector.app.opening import open_for
-from connector.app.parts import Clock, Parts, assemble, now, state_place, team_of
+from connector.app.clock import Clock, now
+from connector.app.opening import open_for, state_place
+from connector.app.parts import Parts, assemble
 from connector.app.roster import LookedUp, connections_of
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import (
     CredentialsRefused,
     RetryLater,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
-from connector.app.parts import Clock, now
+from connector.app.clock import Clock, now
 from connector.app.roster import LookedUp, look_up_first
 from connector.settings.model import Settings
-from connector.store import Database
+from connector.store import Database, Server, StatePlace
 
 
 async def open_for(
@@ -40,3 +41,11 @@ async def open_for(
         raise
     finally:
         stopped.cancel()
+
+
+def state_place(settings: Settings) -> StatePlace:
+    """The SQLite file, or the PostgreSQL server's database, that the settings name."""
+    url = settings.process.state_url
+    if url.startswith("postgresql://"):
+        return Server(url)
+    return Path(url.removeprefix("sqlite:///"))

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
-from hashlib import sha256
-from pathlib import Path
 
 import aiohttp
 
 import connector
 from connector import google, salesloft
 from connector.app.bookings import booker_of
+from connector.app.clock import Clock, now
 from connector.app.gate import gated
-from connector.domain.errors import RetryLater
+from connector.app.to_google import limits_of, project_of, seller_of
+from connector.app.to_salesloft import client_of, keep_spent, team_of
 from connector.domain.model import UserGuid, UserName
 from connector.engines.local import Calendar
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
-from connector.settings.model import Secret, Settings, UserSettings
-from connector.store import CalendarState, Database, Server, State, StatePlace
-from connector.store.commit import Hold
+from connector.settings.model import Settings, UserSettings
+from connector.store import CalendarState, Database, State
 from connector.store.fence import Fence
 from connector.store.sharing import loan_of
 from connector.sync.bookings import Booker, TeamBookings
@@ -38,14 +35,8 @@ from connector.sync.sharing import Lender
 
 _log = get_logger(__name__)
 
-Clock = Callable[[], datetime]
 ROWS_AT_ONCE = 500
 """Rows of calendars that are looked up in one transaction."""
-
-
-def now() -> datetime:
-    """The wall clock, aware and in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -360,14 +351,6 @@ class Parts:
         return {project: count for project, count in self._projects.items() if count}
 
 
-def state_place(settings: Settings) -> StatePlace:
-    """The SQLite file, or the PostgreSQL server's database, that the settings name."""
-    url = settings.process.state_url
-    if url.startswith("postgresql://"):
-        return Server(url)
-    return Path(url.removeprefix("sqlite:///"))
-
-
 @asynccontextmanager
 async def assemble(
     settings: Settings,
@@ -425,139 +408,3 @@ def _delivery(
         patience=user.salesloft.bulk_patience,
     )
     return TeamDelivery(team, client, state, user.sync.poll_interval, clock, bulk)
-
-
-def team_of(user: UserSettings) -> str:
-    """A one-way name of key and address: users that share both share one budget."""
-    return _team_name(user.salesloft.api_key, user.salesloft.api_url)
-
-
-@lru_cache(maxsize=4096)
-def _team_name(api_key: Secret, api_url: str) -> str:
-    return f"{api_key.digest()}-{sha256(api_url.encode()).hexdigest()[:8]}"
-
-
-async def client_of(
-    team: str,
-    users: Sequence[UserSettings],
-    state: State,
-    session: aiohttp.ClientSession,
-    teams: Collection[str],
-    observer: Observer = NOBODY,
-    clock: Clock = now,
-) -> salesloft.SalesloftClient:
-    """The client and the budget of one team; of differing `points_per_minute` the smallest counts.
-
-    What teams spent that are none of `teams` counts too: the same team's, under the key that it had before.
-    """
-    budget = salesloft.TeamBudget(
-        min(user.salesloft.points_per_minute for user in users),
-        reserve=max(user.salesloft.reserve for user in users),
-        wall=clock,
-    )
-    since = clock() - timedelta(minutes=2)
-    budget.restore(await state.spent(team, since, served=list(teams)))
-    budget.keeper = partial(state.spend, team)
-    first = users[0].salesloft
-    answered = None if observer is NOBODY else observer.salesloft_answered
-    return salesloft.SalesloftClient(session, first.api_url, first.api_key.reveal, budget, answered)
-
-
-async def clients_of(
-    users: Sequence[UserSettings], state: State, session: aiohttp.ClientSession
-) -> dict[str, salesloft.SalesloftClient]:
-    """One client a team, of all teams of these users."""
-    teams: dict[str, list[UserSettings]] = defaultdict(list)
-    for user in users:
-        teams[team_of(user)].append(user)
-    return {
-        team: await client_of(team, members, state, session, list(teams))
-        for team, members in teams.items()
-    }
-
-
-async def keep_spent(clients: Mapping[str, salesloft.SalesloftClient]) -> None:
-    """At the end, what the last answers told of costs."""
-    for team, client in clients.items():
-        try:
-            await client.budget.keep()
-        except RetryLater as later:
-            _log.warning("state_busy", team=team, message=str(later))
-
-
-def project_of(user: UserSettings) -> str:
-    """What shares one quota at Google."""
-    return _project_name(user.google.api_url, user.google.credentials.project)
-
-
-@lru_cache(maxsize=4096)  # one text for all of its users
-def _project_name(api_url: str, project: str) -> str:
-    return f"{api_url} {project}"
-
-
-def limits_of(users: Iterable[UserSettings]) -> dict[str, int]:
-    """Requests a minute of each Google project; of differing settings the smallest counts."""
-    limits: dict[str, int] = {}
-    for user in users:
-        project, limit = project_of(user), user.google.requests_per_minute
-        limits[project] = min(limits.get(project, limit), limit)
-    return limits
-
-
-def limiters_of(users: Iterable[UserSettings]) -> dict[str, google.RequestLimiter]:
-    """One limiter a Google project."""
-    return {name: google.RequestLimiter(limit) for name, limit in limits_of(users).items()}
-
-
-def seller_of(
-    user: UserSettings,
-    session: aiohttp.ClientSession,
-    tokens: google.TokenSource,
-    limiter: google.RequestLimiter,
-    observer: Observer = NOBODY,
-) -> Seller:
-    delegated = user.google.credentials.kind == "service_account"
-    quota_user = google.quota_user(user.google.subject or user.name) if delegated else None
-    transport = google.GoogleTransport(
-        session,
-        tokens,
-        limiter,
-        who=user.name,
-        rate_key=quota_user,
-        on_answer=None if observer is NOBODY else observer.google_answered,
-        on_fields_refused=_tell_of_fields,
-    )
-    requests = google.CalendarRequests(
-        user.google.api_url, user.google.calendar_id, quota_user=quota_user
-    )
-    return Seller(
-        name=user.name,
-        user_guid=user.salesloft.user_guid,
-        rules=user.policy,
-        past_days=user.sync.past_days,
-        future_days=user.sync.future_days,
-        reader=google.GoogleCalendar(requests, transport),
-        hold=_hold(user.sync.hold_share, user.sync.hold_minimum),
-        lost_after=user.google.lost_after,
-        consent=user.google.credentials.consent,
-        project=user.google.credentials.project,
-        source=(
-            user.google.calendar_id,
-            str(user.google.subject),
-            user.google.credentials.identity,
-        ),
-    )
-
-
-@lru_cache(maxsize=16)  # the same for nearly all
-def _hold(share: float, minimum: int) -> Hold:
-    return Hold(share, minimum)
-
-
-def _tell_of_fields(user: str) -> None:
-    _log.warning(
-        "fields_refused",
-        user=user,
-        message="this server of [google] api_url does not take the parameter `fields`: whole answers are read until"
-        " the next start",
-    )

@@ -7,7 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from connector.app.parts import Clock, Parts, assemble, now, state_place, team_of
+from connector.app.clock import Clock, now
+from connector.app.opening import state_place
+from connector.app.parts import Parts, assemble
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import CredentialsRefused, UserParked
 from connector.domain.model import Event, EventId, Listing, SyncToken, Tombstone
 from connector.engines.local import Calendar

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
-from connector.app.parts import Clock, now, state_place
+from connector.app.clock import Clock, now
+from connector.app.opening import state_place
 from connector.domain.model import UserName
 from connector.domain.policy import PolicyRules
 from connector.settings.model import Settings

@@ -25,7 +25,8 @@ from aiohttp import web
 
 from connector import google
 from connector.app.observability import listen_on
-from connector.app.parts import Parts, Served, project_of
+from connector.app.parts import Parts, Served
+from connector.app.to_google import project_of
 from connector.domain.errors import ConnectorError
 from connector.domain.model import UserGuid
 from connector.domain.push import Channel, Notification, client_of, made_for

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from connector.app.parts import Clock, clients_of, keep_spent, now, team_of
+from connector.app.clock import Clock, now
+from connector.app.to_salesloft import clients_of, keep_spent, team_of
 from connector.domain.errors import ConfigurationMistake, CredentialsRefused
 from connector.domain.model import UserGuid, UserName
 from connector.domain.roster import Change

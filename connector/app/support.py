@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import connector
-from connector.app.parts import state_place, team_of
+from connector.app.opening import state_place
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import StateUnusable
 from connector.observe.scrub import Scrubber, hashed
 from connector.settings.model import Settings, UserSettings

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from connector import salesloft
 from connector.app.asking import UNREAD, Asked, asking, status_of_errors
 from connector.app.borrowed import borrowed_clients
-from connector.app.parts import Clock, now, state_place
+from connector.app.clock import Clock, now
+from connector.app.opening import state_place
 from connector.domain.errors import CredentialsRefused
 from connector.domain.mapping import to_millis
 from connector.domain.model import UserGuid

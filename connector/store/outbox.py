@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
+from functools import cache
+from string import ascii_lowercase
 from typing import Any
 
 import msgspec
@@ -111,6 +113,24 @@ _MOST_URGENT = f"""
 """  # noqa: S608  # a constant
 """The keys are chosen first: a sort that drags every payload along takes twice as long."""
 
+MOST_NAMED = len(ascii_lowercase)
+
+
+@cache
+def _named(count: int) -> str:
+    """The statement of `still_ready`. Named one by one: a list of keys would be looked for in the whole outbox."""
+    keys = ", ".join(f"(:calendar_{x}, :event_{x}, :uid_{x})" for x in ascii_lowercase[:count])
+    of_these = """FROM named k CROSS JOIN outbox b
+        ON b.calendar_id = k.calendar_id AND b.event_id = k.event_id AND b.ical_uid = k.ical_uid"""
+    return f"""
+        WITH named (calendar_id, event_id, ical_uid) AS (VALUES {keys}),
+        ready AS ({_READY.replace("FROM outbox b", of_these, 1)})
+        SELECT calendar_id, event_id, ical_uid, b.updated_ms, b.fingerprint, b.payload, b.attempts, lane, b.queued_ms,
+               b.ignored
+        FROM ready CROSS JOIN outbox b USING (calendar_id, event_id, ical_uid)
+        WHERE NOT blocked"""  # noqa: S608  # own names
+
+
 _CLAIM = """UPDATE outbox SET in_flight = TRUE, attempted = attempted + 1, claimed_by = ?
             WHERE calendar_id = ? AND event_id = ? AND ical_uid = ? AND NOT in_flight"""
 
@@ -142,31 +162,71 @@ def claim(
     often each calendar had its turn lately: who had it less comes first inside a class. `holder` is the node
     that sends them, where several do.
     """
-    cursor = connection.execute(
-        _MOST_URGENT,
-        {
-            "calendars": _listed(calendars),
-            "now": to_millis(now),
-            "due": to_millis(now),
-            "late": to_millis(now + LONGEST_WAIT),
-            "soon": to_millis(now + SOON),
-            "beyond": to_millis(now + BEYOND),
-            "spare": spare_bulk,
-            "recent": _encode(recent or {}).decode(),
-            "blocked_too": False,
-            "limit": limit,
-        },
-    )
-    rows = [_to_row(row) for row in cursor]
+    rows = most_urgent(connection, calendars, limit, now, spare_bulk=spare_bulk, recent=recent)
+    mark(connection, rows, holder)
+    return rows
+
+
+def most_urgent(
+    connection: Connection,
+    calendars: Sequence[int],
+    limit: int,
+    now: datetime,
+    *,
+    spare_bulk: bool = False,
+    recent: Mapping[int, int] | None = None,
+) -> list[Row]:
+    """The same, not marked: all that waits is looked through and put in order."""
+    parameters = {
+        **_ready(calendars, now, spare_bulk=spare_bulk),
+        "recent": _encode(recent or {}).decode(),
+        "blocked_too": False,
+        "limit": limit,
+    }
+    return [_to_row(row) for row in connection.execute(_MOST_URGENT, parameters)]
+
+
+def still_ready(
+    connection: Connection,
+    keys: Sequence[tuple[int, Key]],
+    calendars: Sequence[int],
+    now: datetime,
+    *,
+    spare_bulk: bool = False,
+) -> list[Row]:
+    """Of these rows (`MOST_NAMED` at most) those that may be sent now, in the order of the keys."""
+    parameters = _ready(calendars, now, spare_bulk=spare_bulk)
+    for letter, (calendar, key) in zip(ascii_lowercase, keys, strict=False):
+        parameters[f"calendar_{letter}"] = calendar
+        parameters[f"event_{letter}"] = key.event_id
+        parameters[f"uid_{letter}"] = key.ical_uid
+    found = map(_to_row, connection.execute(_named(len(keys)), parameters))
+    rows = {(row.calendar, row.key): row for row in found}
+    return [rows[key] for key in keys if key in rows]
+
+
+def mark(connection: Connection, rows: Sequence[Row], holder: str | None = None) -> None:
+    """Rows are in flight, and tried, before anything is sent."""
     if not rows:
-        return rows
+        return
     claimed = connection.executemany(
         _CLAIM, [(holder, row.calendar, row.key.event_id, row.key.ical_uid) for row in rows]
     ).rowcount
     if claimed != len(rows):
         # Nodes with differing configurations, while a user moves from one team to another.
         raise RetryLater("another node claimed some of the same changes; it is tried again")
-    return rows
+
+
+def _ready(calendars: Sequence[int], now: datetime, *, spare_bulk: bool) -> dict[str, Any]:
+    return {
+        "calendars": _listed(calendars),
+        "now": to_millis(now),
+        "due": to_millis(now),
+        "late": to_millis(now + LONGEST_WAIT),
+        "soon": to_millis(now + SOON),
+        "beyond": to_millis(now + BEYOND),
+        "spare": spare_bulk,
+    }
 
 
 def waiting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
+from connector.store.line import Line
 from connector.store.points import Points
 from connector.store.recent import RecentRows
 from connector.store.together import Together
@@ -53,6 +55,8 @@ class State:
         self._database = database
         self._recent = RecentRows(database)
         self._points = Points()
+        self._lines: dict[str, Line] = defaultdict(Line)
+        self._version = 0
         self._accepted = Together(database, _settle_accepted)
         self.holder: Callable[[], str | None] = lambda: None
         """The node that this process is, where several share the state."""
@@ -63,10 +67,15 @@ class State:
     async def run(self, function: Callable[[Connection], T]) -> T:
         """One transaction of a part of the state that has a module of its own (bookings, roster, erasures)."""
         self._recent.clear()
-        return await self._database.run(function)
+        return await self._change(function)
 
     async def ask(self, function: Callable[[Connection], T]) -> T:
         """The same for what changes neither a calendar's row nor who was erased."""
+        return await self._change(function)
+
+    async def _change(self, function: Callable[[Connection], T]) -> T:
+        """One transaction that may change who is next in line."""
+        self._version += 1
         return await self._database.run(function)
 
     async def start(self) -> None:
@@ -131,7 +140,7 @@ class State:
     async def commit(self, cycle: Cycle) -> Committed:
         """Store what a reading found: token, occurrences and outbox in one transaction."""
         self._recent.changes(cycle.calendar)
-        return await self._database.run(lambda c: commit_cycle(c, cycle))
+        return await self._change(lambda c: commit_cycle(c, cycle))
 
     async def park(
         self,
@@ -165,14 +174,16 @@ class State:
         spent: tuple[str, Sequence[tuple[datetime, float]]] | None = None,
     ) -> list[outbox.Row]:
         """What is to be sent next, marked as in flight; `spent`, a team's points, are kept in the same transaction."""
-        holder = self.holder()
+        holder, version = self.holder(), self._version
+        line = self._lines[spent[0] if spent is not None else ""]
 
         def write(connection: Connection) -> list[outbox.Row]:
-            claimed = outbox.claim(
+            claimed = line.claim(
                 connection,
                 calendars,
                 limit,
                 now,
+                version=version,
                 spare_bulk=spare_bulk,
                 recent=recent,
                 holder=holder,
@@ -223,7 +234,7 @@ class State:
             journal.write(connection, row, entry)
             outbox.settle_ignored(connection, row, stored_at, payload)
 
-        await self._database.run(write)
+        await self._change(write)
 
     async def settle_later(
         self,
@@ -236,7 +247,7 @@ class State:
             journal.write(connection, row, entry)
             outbox.settle_later(connection, row, next_attempt=next_attempt, error=error)
 
-        await self._database.run(write)
+        await self._change(write)
 
     async def settle_refused(
         self,
@@ -253,7 +264,7 @@ class State:
                 connection, row, status=status, reason=reason, request_id=request_id, now=now
             )
 
-        return await self._database.run(write)
+        return await self._change(write)
 
     async def put_off(
         self, row: outbox.Row, until: datetime, error: str, entry: journal.Entry | None = None
@@ -264,11 +275,11 @@ class State:
             journal.write(connection, row, entry)
             outbox.put_off(connection, row, until, error)
 
-        await self._database.run(write)
+        await self._change(write)
 
     async def retry_now(self, calendars: Sequence[int]) -> None:
         """What was put off may be tried at once: the service answers again."""
-        await self._database.run(lambda c: outbox.retry_now(c, calendars))
+        await self._change(lambda c: outbox.retry_now(c, calendars))
 
     async def release(
         self, claimed: Sequence[outbox.Row], entry: journal.Entry | None = None
@@ -278,7 +289,7 @@ class State:
                 journal.write(connection, row, entry)
             outbox.release(connection, claimed)
 
-        await self._database.run(write)
+        await self._change(write)
 
     async def bulkable(self, calendars: Sequence[int], now: datetime) -> int:
         """How many rows a bulk job could take now."""
@@ -292,9 +303,7 @@ class State:
     async def open_bulk_job(
         self, team: str, calendars: Sequence[int], name: str, now: datetime, most: int
     ) -> bulk.LocalJob:
-        return await self._database.run(
-            lambda c: bulk.open_job(c, team, calendars, name, now, most=most)
-        )
+        return await self._change(lambda c: bulk.open_job(c, team, calendars, name, now, most=most))
 
     async def note_bulk_remote(self, job: int, remote_id: int) -> None:
         await self._database.run(lambda c: bulk.note_remote(c, job, remote_id))
@@ -312,7 +321,7 @@ class State:
         await self._database.run(lambda c: bulk.note_loaded(c, loaded))
 
     async def hasten_bulk_items(self, job: int, now: datetime) -> int:
-        return await self._database.run(lambda c: bulk.hasten(c, job, now))
+        return await self._change(lambda c: bulk.hasten(c, job, now))
 
     async def settle_bulk_job(
         self,
@@ -321,14 +330,14 @@ class State:
         ignored: Mapping[tuple[int, Key], tuple[datetime, bytes]],
         now: datetime,
     ) -> tuple[int, int]:
-        return await self._database.run(lambda c: bulk.settle(c, job, refused, ignored, now))
+        return await self._change(lambda c: bulk.settle(c, job, refused, ignored, now))
 
     async def bulk_corrections(self, job: int) -> dict[tuple[int, Key], bytes]:
         """The bodies of a job that change what Salesloft holds."""
         return await self._database.run(lambda c: bulk.corrections(c, job))
 
     async def abandon_bulk_job(self, job: int) -> None:
-        await self._database.run(lambda c: bulk.abandon(c, job))
+        await self._change(lambda c: bulk.abandon(c, job))
 
     async def backlog(self, calendars: Sequence[int]) -> Backlog:
         def count(connection: Connection, table: str, having: str = "1 = 1") -> int:
@@ -400,18 +409,18 @@ class State:
     async def retry_dead_letters(
         self, letters: Sequence[refused_rows.DeadLetter], now: datetime
     ) -> None:
-        await self._database.run(lambda c: refused_rows.retry(c, letters, now))
+        await self._change(lambda c: refused_rows.retry(c, letters, now))
 
     async def discard_dead_letters(self, letters: Sequence[refused_rows.DeadLetter]) -> None:
-        await self._database.run(lambda c: refused_rows.discard(c, letters))
+        await self._change(lambda c: refused_rows.discard(c, letters))
 
     async def release_held(self, ids: Sequence[int]) -> int:
         """Let held differences go out; gives how many rows."""
-        return await self._database.run(lambda c: held_rows.release(c, ids))
+        return await self._change(lambda c: held_rows.release(c, ids))
 
     async def discard_held(self, ids: Sequence[int]) -> int:
         """Drop held differences; Salesloft keeps what it holds. Gives how many rows."""
-        return await self._database.run(lambda c: held_rows.discard(c, ids))
+        return await self._change(lambda c: held_rows.discard(c, ids))
 
     async def spend(self, team: str, entries: Sequence[tuple[datetime, float]]) -> None:
         """Keep what a team spent in the last minute, replacing what was kept before."""
@@ -454,7 +463,7 @@ class State:
             )
             purge_bookings(connection, calendar, before)
 
-        await self._database.run(write)
+        await self._change(write)
 
 
 RETENTION = timedelta(days=60)

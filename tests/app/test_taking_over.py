@@ -14,7 +14,8 @@ from aiohttp import web
 from connector.app.daemon import Service
 from connector.app.gate import gated
 from connector.app.nodes import HeldTeams
-from connector.app.parts import assemble, team_of
+from connector.app.parts import assemble
+from connector.app.to_salesloft import team_of
 from connector.domain.errors import RetryLater
 from connector.domain.mapping import to_millis
 from connector.salesloft import TeamBudget

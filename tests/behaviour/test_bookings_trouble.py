@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connector.app.parts import assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import assemble
 from connector.cli import steering
 from connector.domain.booking import event_id_of
 from connector.domain.model import UserGuid

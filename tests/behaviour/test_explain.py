@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from connector.app.parts import team_of
+from connector.app.to_salesloft import team_of
 from connector.cli.commands import app
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault

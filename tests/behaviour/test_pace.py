@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.parts import Parts, assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import Parts, assemble
 from connector.settings.files import load_settings
 from connector.store import open_database
 from connector.sync.cycle import Report

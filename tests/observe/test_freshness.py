@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.app.parts import assemble, state_place
+from connector.app.opening import state_place
+from connector.app.parts import assemble
 from connector.observe.metrics import Metrics
 from connector.settings.files import load_settings
 from connector.store import open_database

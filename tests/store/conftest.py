@@ -13,6 +13,7 @@ CONTRACT = {
     "test_leaving_and_erasing",
     "test_leaving_anywhere",
     "test_outbox_order",
+    "test_line",
     "test_points",
     "test_roster_rows",
     "test_settling",

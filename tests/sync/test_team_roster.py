@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from connector.app.parts import assemble, team_of
+from connector.app.parts import assemble
 from connector.app.roster import Rosters, Served
+from connector.app.to_salesloft import team_of
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.store import State, open_database
