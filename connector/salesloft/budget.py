@@ -378,9 +378,12 @@ class TeamBudget:
         self._wake_first()
 
     def _learn(self, lease: Lease, cost: float) -> None:
-        self._learnt[lease.route, lease.declared] = cost
+        key = (lease.route, lease.declared)
+        if self._learnt.get(key) == cost:
+            return  # whatever is in flight was granted at that, or at more
+        self._learnt[key] = cost
         for other in self._in_flight:
-            if (other.route, other.declared) == (lease.route, lease.declared):
+            if (other.route, other.declared) == key:
                 other.cost = max(other.cost, cost)
 
     def _pause(self, lease: Lease, now: float, after: float | None) -> None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 import msgspec
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -44,10 +45,16 @@ def _by_lower_names(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 def _first(headers: Mapping[str, str], *names: str) -> float | None:
     for name in names:
-        found = _NUMBER.match(headers.get(name, ""))
-        if found:
-            return float(found.group(1))
+        found = _number(headers.get(name, ""))
+        if found is not None:
+            return found
     return None
+
+
+@lru_cache(maxsize=2048)  # costs, limits and what is left of them are the same few words again and again
+def _number(text: str) -> float | None:
+    found = _NUMBER.match(text)
+    return float(found.group(1)) if found else None
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -68,8 +75,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = header(headers, "retry-after").strip()
     if not value:
         return None
-    if found := _NUMBER.match(value):
-        return float(found.group(1))
+    if (found := _number(value)) is not None:
+        return found
     until, now = _http_date(value), _http_date(header(headers, "date"))
     if until is None:
         return None
