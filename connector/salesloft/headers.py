@@ -51,7 +51,9 @@ def _first(headers: Mapping[str, str], *names: str) -> float | None:
     return None
 
 
-@lru_cache(maxsize=2048)  # costs, limits and what is left of them are the same few words again and again
+@lru_cache(
+    maxsize=2048
+)  # costs, limits and what is left of them are the same few words again and again
 def _number(text: str) -> float | None:
     found = _NUMBER.match(text)
     return float(found.group(1)) if found else None

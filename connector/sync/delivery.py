@@ -10,16 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import random
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
 from connector.domain.errors import (
-    ConnectorError,
     CredentialsRefused,
     RequestRefused,
     RetryLater,
@@ -27,15 +25,19 @@ from connector.domain.errors import (
 )
 from connector.observe.log import get_logger
 from connector.observe.observer import NOBODY, Observer
-from connector.salesloft import Lease, TeamRefused, UpsertAnswer, refused_fields
+from connector.salesloft import Lease, UpsertAnswer
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.journal import Entry, Outcome
-from connector.store.outbox import IGNORED_TWICE, LONGEST_WAIT, Lane, Row
-from connector.sync.answers import ignored_because, later_than_sent, with_time_above
-from connector.sync.breaker import Breaker
+from connector.store.outbox import Row
 from connector.sync.bulk import TeamBulk
-from connector.sync.fields import DROPPABLE, without
+from connector.sync.fields import without
+from connector.sync.team_answers import (
+    PROBE_LATER,
+    STATE_PAUSE,
+    Tally,
+    TeamAnswers,
+    persistently,
+)
 
 _log = get_logger(__name__)
 
@@ -49,17 +51,12 @@ LOOK_AGAIN = 2.0
 """Seconds after which an empty outbox is looked at again: other processes may release or retry rows."""
 LOOK_THROUGH = 0.2
 """Seconds for which claim follows upon claim, before it is looked again what waits and whether a bulk job should go."""
-BACKOFF_FIRST, BACKOFF_MOST = 0.5, 60.0
 GIVE_UP_AFTER = 12
 """Attempts after which a one-shot leaves a row to the next run. The daemon goes on for ever."""
 GIVE_UP_BROKEN_AFTER = timedelta(minutes=2)
 """How long a one-shot waits for a Salesloft that answers nothing at all."""
 TURNS_KEPT = 64
 """Claims that count as recent when users take turns: points that trickle in are shared like those in a heap."""
-STATE_PAUSE = 1.0
-"""Seconds after which a state that could not be written is tried again."""
-PROBE_FIRST_FOR = timedelta(minutes=5)
-PROBE_LATER = timedelta(seconds=60)
 
 
 class TeamClient(Protocol):
@@ -79,23 +76,6 @@ class TeamClient(Protocol):
 
 
 @dataclass(slots=True)
-class Tally:
-    """What one team's delivery came to since the start."""
-
-    accepted: int = 0
-    refused: int = 0
-    retried: int = 0
-    refusal: CredentialsRefused | None = None
-    """Set while the team's key is refused."""
-
-
-@dataclass(slots=True)
-class _Parked:
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-@dataclass(slots=True)
 class TeamDelivery:
     """Delivery to one team. `calendars` are those served now; `wake()` after every commit.
 
@@ -109,7 +89,6 @@ class TeamDelivery:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     bulk: TeamBulk | None = None
     calendars: set[int] = field(default_factory=set)
-    tally: Tally = field(default_factory=Tally)
     observer: Observer = NOBODY
     names: dict[int, str] = field(default_factory=dict)
     """The user of each calendar, for log lines."""
@@ -119,11 +98,7 @@ class TeamDelivery:
     """Answered, with success, and not written down yet: their rows still count as in flight in the state."""
     _few: float = math.inf
     """With more in flight than so many, an answer changes nothing: it is no reason to look again."""
-    _breaker: Breaker = field(init=False)
-    _parked: _Parked = field(default_factory=_Parked)
-    _dropped: set[str] = field(default_factory=set)
-    _forbidden: set[int] = field(default_factory=set)
-    _shut_since: dict[int, datetime] = field(default_factory=dict)
+    _answers: TeamAnswers = field(init=False)
     _one_shot: bool = False
     _turns: deque[int] = field(default_factory=lambda: deque(maxlen=TURNS_KEPT))
     _bulk_runs: bool = False
@@ -134,9 +109,14 @@ class TeamDelivery:
     _looked_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._breaker = Breaker(self.clock)
+        self._answers = TeamAnswers(self)
         if self.bulk is not None:
             self.bulk.may_send = lambda: self.calendars
+
+    @property
+    def tally(self) -> Tally:
+        """What this delivery came to since the start."""
+        return self._answers.tally
 
     def wake(self) -> None:
         """Something was committed, or an answer came."""
@@ -208,7 +188,7 @@ class TeamDelivery:
     def _looks_like_more(self) -> bool:
         """The last claim got all that it asked for, a moment ago: the next is made without another look."""
         lately = asyncio.get_running_loop().time() - self._looked_at < LOOK_THROUGH
-        return self._more and not self._is_asking and lately
+        return self._more and not self._answers.is_asking and lately
 
     async def _wait_for_change(self, seconds: float | None) -> None:
         """Until something was committed or answered, the process is stopped, or the time is over."""
@@ -231,7 +211,7 @@ class TeamDelivery:
             return None if until_settled and idle else LOOK_AGAIN
         if until_settled and self._gave_up(now):
             return None
-        for until in (self._parked.until, self._breaker.until):
+        for until in (self._answers.parked.until, self._answers.breaker.until):
             # Further ahead, it was set before the clock went back.
             if until is not None and until - now <= PROBE_LATER:
                 due = max(due, until)
@@ -239,24 +219,20 @@ class TeamDelivery:
 
     def _gave_up(self, now: datetime) -> bool:
         """A one-shot does not wait for ever for a Salesloft that does not answer."""
-        since = self._breaker.broken_since
+        since = self._answers.breaker.broken_since
         if since is None or now - since <= GIVE_UP_BROKEN_AFTER:
             return False
         return self._flying + self._settling == 0
 
     def _room(self) -> int:
         """How many requests may be in flight: one at a time while it is asked whether an outage is over."""
-        if self._is_asking:
+        if self._answers.is_asking:
             return 1 - self._settling
         return CONCURRENCY if self._settling < UNSETTLED else 0
 
-    @property
-    def _is_asking(self) -> bool:
-        return self._parked.since is not None or self._breaker.is_open
-
     async def _consider_bulk(self, flights: asyncio.TaskGroup, stopping: asyncio.Event) -> None:
         """Start a bulk job where enough waits that nobody waits for, or go on with one that a crash left."""
-        if self.bulk is None or self._parked.since is not None:
+        if self.bulk is None or self._answers.parked.since is not None:
             self._spare_bulk = False
             return
         job = None
@@ -278,18 +254,18 @@ class TeamDelivery:
             flights.create_task(self._run_bulk(self.bulk, job), name=f"bulk {job.name}")
 
     async def _run_bulk(self, bulk: TeamBulk, job: LocalJob) -> None:
-        bulk.dropped = frozenset(self._dropped)
+        bulk.dropped = frozenset(self._answers.dropped)
         try:
             done = await bulk.finish(job)
             self.tally.accepted += done.accepted
             self.tally.refused += done.refused
         except CredentialsRefused as refused:
-            await _persistently(partial(self._park, None, refused, 0.0))
+            await persistently(partial(self._answers.park, None, refused, 0.0))
             self._bulk_resumed = False  # go on with the job when the key works again
         except Stopping:
             _log.info("bulk_left", team=self.team, job=job.name)
         finally:
-            self._dropped |= bulk.dropped
+            self._answers.dropped |= bulk.dropped
             self._bulk_runs, bulk.processed = False, 0
             self.wake()
 
@@ -334,23 +310,27 @@ class TeamDelivery:
         return claimed
 
     async def _send(self, row: Row, lease: Lease) -> None:
-        dropped = frozenset(self._dropped)
+        dropped = frozenset(self._answers.dropped)
         try:
             with lease:
                 answer = await self.client.upsert(without(row.payload, dropped), lease)
         except RetryLater as later:
-            await _persistently(partial(self._try_later, row, later, lease.cost))
+            await persistently(partial(self._answers.try_later, row, later, lease.cost))
         except CredentialsRefused as refused:
-            park = self._park if self._concerns_team(row, refused) else self._shut
-            await _persistently(partial(park, row, refused, lease.cost))
+            park = (
+                self._answers.park
+                if self._answers.concerns_team(row, refused)
+                else self._answers.shut
+            )
+            await persistently(partial(park, row, refused, lease.cost))
         except RequestRefused as refused:
-            await _persistently(partial(self._refuse, row, refused, dropped, lease.cost))
+            await persistently(partial(self._answers.refuse, row, refused, dropped, lease.cost))
         else:
             # The next request need not wait for this one's commit.
             self._settling += 1
             self._land()
             try:
-                await _persistently(partial(self._accept, row, answer))
+                await persistently(partial(self._answers.accept, row, answer))
             finally:
                 self._settling -= 1
                 self._flying += 1
@@ -363,181 +343,11 @@ class TeamDelivery:
         if self._flying <= self._few:
             self.wake()
 
-    async def _accept(self, row: Row, answer: UpsertAnswer) -> None:
-        ignored = ignored_because(row.payload, answer.data)
-        if ignored is not None:
-            await self._repeat_or_bury(row, ignored, answer)
-            return
-        entry = Entry(
-            at=self.clock(),
-            status=201,
-            upsert_type=answer.upsert_type,
-            changed=tuple(sorted(answer.changed_attributes or ())),
-            request_id=answer.request_id,
-            cost=answer.cost,
-        )
-        later = later_than_sent(row.payload, answer.data)
-        await self.state.settle_accepted([row], later, entry)
-        self.tally.accepted += 1
-        self.observer.delivered(self.team, "accepted", self._freshness(row))
-        self._forbidden.discard(row.calendar)
-        if self._shut_since.pop(row.calendar, None) is not None:
-            _log.info("calendar_allowed", team=self.team)
-        if self._breaker.succeeded():
-            _log.info("team_reachable", team=self.team)
-            await self.state.retry_now(sorted(self.calendars))
-        if self._parked.since is not None:
-            self._parked = _Parked()
-            self.tally.refusal = None
-            _log.info("team_back", team=self.team)
-        _log.debug(
-            "upserted",
-            **self._about(row),
-            upsert_type=answer.upsert_type,
-            request_id=answer.request_id,
-        )
-
-    def _about(self, row: Row) -> dict[str, str]:
-        """What a log line names a row by."""
-        return {"user": self.names.get(row.calendar, ""), "event_id": row.key.event_id}
-
-    def _freshness(self, row: Row) -> float | None:
-        """Seconds since the change at Google; None of what no change brought up."""
-        if row.lane is Lane.BACKFILL:
-            return None
-        return self.clock().timestamp() - row.updated_ms / 1000
-
-    async def _repeat_or_bury(self, row: Row, stored_at: datetime, answer: UpsertAnswer) -> None:
-        """Salesloft took an update for an old one: once more above its time, then it is a dead letter."""
-        if not row.ignored:
-            self.observer.delivered(self.team, "ignored")
-            _log.warning("upsert_ignored", **self._about(row), request_id=answer.request_id)
-            again = with_time_above(row.payload, stored_at)
-            await self.state.settle_ignored(row, stored_at, again, self._ignored(answer))
-            return
-        reason, entry = IGNORED_TWICE, self._ignored(answer)
-        if await self.state.settle_refused(
-            row, 201, reason, answer.request_id, self.clock(), entry
-        ):
-            self.tally.refused += 1
-            self.observer.delivered(self.team, "refused")
-            _log.error(
-                "dead_letter", **self._about(row), request_id=answer.request_id, message=reason
-            )
-
-    def _ignored(self, answer: UpsertAnswer) -> Entry:
-        return Entry(
-            self.clock(),
-            201,
-            answer.upsert_type,
-            request_id=answer.request_id,
-            cost=answer.cost,
-            outcome=Outcome.IGNORED,
-            message="Salesloft holds a later updated_at",
-        )
-
-    def _failed(self, error: ConnectorError, cost: float, outcome: Outcome) -> Entry:
-        """What the journal keeps of a request that was not accepted."""
-        return Entry(
-            self.clock(),
-            status=getattr(error, "status", 0),
-            request_id=getattr(error, "request_id", ""),
-            cost=cost,
-            outcome=outcome,
-            message=getattr(error, "reason", "") or str(error),
-        )
-
-    async def _try_later(self, row: Row, later: RetryLater, cost: float) -> None:
-        ceiling = min(BACKOFF_MOST, BACKOFF_FIRST * 2 ** min(row.attempts, 10))
-        pause = random.uniform(0, ceiling)  # noqa: S311  # full jitter
-        if later.after_seconds is not None:
-            pause = max(pause, later.after_seconds)
-        pause = min(pause, LONGEST_WAIT.total_seconds())
-        self.tally.retried += 1
-        self.observer.delivered(self.team, "put_off")
-        if later.after_seconds is None and self._breaker.failed():
-            _log.error("team_unreachable", team=self.team, message=str(later))
-        _log.warning(
-            "upsert_put_off",
-            **self._about(row),
-            attempts=row.attempts + 1,
-            message=str(later),
-        )
-        await self.state.settle_later(
-            row,
-            self.clock() + timedelta(seconds=pause),
-            str(later),
-            self._failed(later, cost, Outcome.PUT_OFF),
-        )
-
-    def _concerns_team(self, row: Row, refused: CredentialsRefused) -> bool:
-        """A 401 always does. A 403 does when it is said of several calendars, or of the only one."""
-        self._forbidden.add(row.calendar)
-        if not isinstance(refused, TeamRefused) or refused.status == 401:
-            return True
-        self._forbidden &= self.calendars  # who is no longer served says nothing of the team
-        return len(self._forbidden) >= min(3, len(self.calendars))
-
-    async def _shut(self, row: Row, refused: CredentialsRefused, cost: float) -> None:
-        """Salesloft forbids this one calendar: its rows wait, its neighbours go on."""
-        if row.calendar not in self._shut_since:
-            self._shut_since[row.calendar] = self.clock()
-            _log.error(
-                "calendar_forbidden",
-                user=self.names.get(row.calendar),
-                team=self.team,
-                message=str(refused),
-            )
-        early = self.clock() - self._shut_since[row.calendar] < PROBE_FIRST_FOR
-        until = self.clock() + (self.probe_every if early else PROBE_LATER)
-        entry = self._failed(refused, cost, Outcome.PUT_OFF)
-        await self.state.put_off(row, until, str(refused), entry)
-
     def _served(self) -> list[int]:
         """The calendars to send for; a one-shot leaves those that are forbidden to the next run."""
         return sorted(
-            self.calendars - self._shut_since.keys() if self._one_shot else self.calendars
+            self.calendars - self._answers.shut_since.keys() if self._one_shot else self.calendars
         )
-
-    async def _park(self, row: Row | None, refused: CredentialsRefused, cost: float) -> None:
-        now = self.clock()
-        if row is not None:
-            await self.state.release([row], self._failed(refused, cost, Outcome.PUT_OFF))
-        if self._parked.since is None:
-            self._parked.since = now
-            _log.error("team_parked", team=self.team, message=str(refused))
-        self.tally.refusal = refused
-        early = now - self._parked.since < PROBE_FIRST_FOR
-        self._parked.until = now + (self.probe_every if early else PROBE_LATER)
-
-    async def _refuse(
-        self, row: Row, refused: RequestRefused, sent_without: frozenset[str], cost: float
-    ) -> None:
-        drop = refused_fields(refused) & DROPPABLE - sent_without
-        if drop:
-            # Newer fields that this team's Salesloft does not take: leave them out from now on.
-            self._dropped |= drop
-            _log.warning("field_dropped", team=self.team, fields=sorted(drop), message=str(refused))
-            entry = self._failed(refused, cost, Outcome.FIELD_DROPPED)
-            await self.state.settle_later(row, self.clock(), str(refused), entry)
-            return
-        dead = await self.state.settle_refused(
-            row,
-            refused.status,
-            refused.reason,
-            refused.request_id,
-            self.clock(),
-            self._failed(refused, cost, Outcome.REFUSED),
-        )
-        if dead:
-            self.tally.refused += 1
-            self.observer.delivered(self.team, "refused")
-            _log.error(
-                "dead_letter",
-                **self._about(row),
-                request_id=refused.request_id,
-                message=str(refused),
-            )
 
 
 DRAIN_SECONDS = 8.0
@@ -570,21 +380,6 @@ async def until_drained(
     for end in ended:
         if isinstance(end, BaseException) and not isinstance(end, asyncio.CancelledError):
             raise end
-
-
-async def _persistently(settle: Callable[[], Awaitable[None]]) -> None:
-    """Settle a row, as often as it takes: an answer that was received must not be lost to a full disk.
-
-    If the process is ended before, the row is in line again at the next start.
-    """
-    while True:
-        try:
-            await settle()
-        except RetryLater as later:
-            _log.error("state_busy", message=str(later))
-            await asyncio.sleep(STATE_PAUSE)
-        else:
-            return
 
 
 async def _either(one: asyncio.Event, other: asyncio.Event, seconds: float | None) -> None:

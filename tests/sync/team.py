@@ -21,7 +21,6 @@ from connector.salesloft import (
     Urgency,
 )
 from connector.store import Database, State
-from connector.store.commit import commit_cycle
 from connector.store.connection import Connection
 from connector.sync.delivery import TeamDelivery
 from tests.domain.builders import ME, PROSPECT, an_event
@@ -125,7 +124,7 @@ class Team:
     # What tests do
 
     async def commit(self, *findings: Finding) -> None:
-        await self.database.run(lambda c: commit_cycle(c, a_cycle(*findings, now=wall())))
+        await self.state.commit(a_cycle(*findings, now=wall()))
         self.delivery.wake()
 
     async def put(self, *names: str, title: str = "Pitch") -> None:
