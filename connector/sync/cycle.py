@@ -58,7 +58,7 @@ class NotAsked:
         return []
 
 
-class Report(msgspec.Struct, frozen=True, gc=False):
+class Report(msgspec.Struct, frozen=True):
     """How a cycle ended. `error` is set if the calendar could not be read; then nothing was changed."""
 
     calendar: int

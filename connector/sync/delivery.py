@@ -159,7 +159,7 @@ class TeamDelivery:
     ) -> bool:
         """Send what may be sent now, or wait for a change. False: there is nothing left to wait for."""
         room = self._room()
-        least = min(CLAIMED_TOGETHER, room) if self._more else 1
+        least = min(CLAIMED_TOGETHER, max(1, room)) if self._more else 1
         if self._flying > room - least:
             # Fewer than usual, it may also be something else than their number that is waited for.
             self._few = room - least if room == CONCURRENCY else math.inf
