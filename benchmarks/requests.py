@@ -18,7 +18,7 @@ import logging
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -43,6 +43,7 @@ from connector.store import open_database
 from connector.sync import series_reading
 from connector.sync.idle import Pace
 from tests.office import Office, open_office
+from tests.values import replace
 
 T = TypeVar("T")
 

@@ -115,7 +115,7 @@ class Membership:
 
     async def look(self) -> None:
         """Do what other processes decided, if any of them wrote to the state since the last look."""
-        version = await self._parts.state.ask(decisions)
+        version = await self._parts.state.look(decisions)
         if version != self._version:
             self._version = version
             await self.obey()
@@ -135,7 +135,7 @@ class Membership:
         """Cancellations of users who left go out, also of those whose file is gone. Gives the teams that do it."""
         busy = set()
         served = {one.calendar.id for one in self._parts.served.values()}
-        words = await self._parts.state.ask(leaving.last_words)
+        words = await self._parts.state.look(leaving.last_words)
         rows = await self._parts.state.calendars_of_rows(words) if words else {}
         for calendar, name in words.items():
             team = self._parts.teams.get(name)

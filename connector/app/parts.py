@@ -317,7 +317,7 @@ class Parts:
         client = await client_of(
             name, [user], self.state, self.to_salesloft, teams, self.observer, self.clock
         )
-        loan = await self.state.ask(lambda c: loan_of(c, name))
+        loan = await self.state.look(lambda c: loan_of(c, name))
         if loan is not None and not loan.is_over(self.clock()):
             # Granted, perhaps, by the node that held this team before: it holds from our first request on.
             client.budget.lend(loan.points)

@@ -22,9 +22,14 @@ def better_place(loads: Mapping[str, int], me: str, calendars: int) -> str | Non
 
 
 def to_give(
-    view: View, me: str, keep: Collection[str] = (), configured: Collection[str] | None = None
+    view: View,
+    me: str,
+    keep: Collection[tuple[str, str]] = (),
+    configured: Collection[str] | None = None,
 ) -> tuple[str, str] | None:
-    """The shard that this node should give up, and the node with so much less that should get it; none to `keep`.
+    """The shard that this node should give up, and the node with so much less that should get it.
+
+    `keep` are pairs of a team and a node that is not to get it.
 
     Only where the difference becomes smaller by it: so giving comes to an end. Not while there is a free one, of those
     `configured` here (None: of all), which may be just the one that the other node will take.
@@ -40,7 +45,7 @@ def to_give(
     fitting = [
         shard
         for shard in view.shards.values()
-        if shard.node == me and shard.team not in keep and weight(shard) < difference
+        if shard.node == me and (shard.team, least) not in keep and weight(shard) < difference
     ]
     best = min(fitting, key=lambda s: (abs(weight(s) - difference / 2), s.team), default=None)
     return (best.team, least) if best is not None else None

@@ -218,7 +218,7 @@ class DistributedEngine:
 
     async def _try_out(self) -> None:
         with contextlib.suppress(RetryLater):
-            await self._state.ask(lambda _: None)
+            await self._state.look(lambda _: None)
 
     async def _leave(self) -> None:
         """Everything has ended: others may take what was held, at once."""
@@ -237,7 +237,7 @@ class DistributedEngine:
         while not self._stopping.is_set():
             try:
                 async with asyncio.timeout(BARRIER_SECONDS):
-                    await self._state.ask(
+                    await self._state.look(
                         lambda _: None
                     )  # what stood before it was done or refused
             except TimeoutError:

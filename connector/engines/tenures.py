@@ -31,7 +31,7 @@ OVERDUE_LEASES = 2
 """A shard that is free for longer, though it was offered all the time, has a job in its way."""
 FORGET_AFTER = timedelta(days=1)
 """A shard goes that was free for so long and that this node does not know: a team that is gone, or an older key."""
-KEEP_FIRST, KEEP_MOST = 600.0, 86_400.0
+KEEP_FIRST, KEEP_MOST = 600.0, 7200.0
 """Seconds for which a shard stays that came back from the node that it was given to; twice as long each time."""
 
 
@@ -73,11 +73,16 @@ class _Tenure:
 
 @dataclass(frozen=True, slots=True)
 class _Gift:
-    """To which node a shard was given, when (seconds since the boot), and how long it stays if it comes back."""
+    """When a shard was given to a node (seconds since the boot), and how long it stays here if it comes back."""
 
-    node: str
     at: float
     keep_for: float
+
+    @classmethod
+    def after(cls, before: _Gift | None, now: float) -> _Gift:
+        """Of a shard that came back at once, twice as long as before; of one that stayed away, as at first."""
+        came_back = before is not None and now - before.at < 2 * before.keep_for
+        return cls(now, min(2 * before.keep_for, KEEP_MOST) if before and came_back else KEEP_FIRST)
 
 
 class Tenures:
@@ -105,7 +110,8 @@ class Tenures:
         self._loads: dict[str, int] = {}
         self._behind = False
         self._serving = asyncio.Lock()
-        self._given_to: dict[str, _Gift] = {}
+        self._gifts: dict[tuple[str, str], _Gift] = {}
+        """By team and the node that got it."""
         self._given_at = 0.0
         self._looking: asyncio.Task[None] | None = None
 
@@ -217,20 +223,16 @@ class Tenures:
         if now - self._given_at < GIVE_EVERY or any(t.giving for t in self._tenures.values()):
             return
         # What came back from a node that is still there: that one cannot serve it, or not as well.
-        keep = {
-            team
-            for team, gift in self._given_to.items()
-            if gift.node in view.nodes and now - gift.at < gift.keep_for
-        }
+        keep = [pair for pair, gift in self._gifts.items() if now - gift.at < gift.keep_for]
         # What is free and unknown here will not be taken by this node: it may be a team that nobody has any more.
         found = balance.to_give(view, self._fence.node, keep, self._service.teams())
         if found is not None and found[0] in self._tenures:
-            team, node = found
-            before = self._given_to.get(team)
-            again = before is not None and before.node in view.nodes
-            keep_for = min(2 * before.keep_for, KEEP_MOST) if before and again else KEEP_FIRST
-            self._given_at, self._given_to[team] = now, _Gift(node, now, keep_for)
-            self._give(team)
+            self._given_at = now
+            self._gifts = {
+                pair: gift for pair, gift in self._gifts.items() if pair[1] in view.nodes
+            }
+            self._gifts[found] = _Gift.after(self._gifts.get(found), now)
+            self._give(found[0])
 
     def _give(self, team: str, *, forget: bool = False) -> None:
         tenure = self._tenures[team]

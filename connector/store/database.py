@@ -181,7 +181,10 @@ def _tell(outcomes: list[tuple[_Job, Any, BaseException | None]]) -> None:
 
 def _settle_all(outcomes: list[tuple[_Job, Any, BaseException | None]]) -> None:
     for job, result, error in outcomes:
-        job.settle(result, error)
+        try:
+            job.settle(result, error)
+        except TypeError as unfit:  # an error that no future takes (StopIteration): the others are told all the same
+            job.settle(None, RuntimeError(f"{error!r}: {unfit}"))
 
 
 def _failure(name: str, error: Exception) -> RetryLater | StateUnusable:

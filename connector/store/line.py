@@ -31,6 +31,10 @@ class Line:
         self._of: tuple[int, tuple[int, ...], bool] | None = None
         self._until = 0.0
 
+    def forget(self) -> None:
+        """Something is in line again."""
+        self._of = None
+
     def claim(
         self,
         connection: Connection,

@@ -304,10 +304,10 @@ _TAKE_OUT = f"DELETE FROM outbox WHERE {_WHERE_KEY} AND {_SAYS_SO}"  # noqa: S60
 _LEAVE_IN = f"UPDATE outbox SET in_flight = FALSE, attempted = 0 WHERE {_WHERE_KEY}"  # noqa: S608
 
 
-def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
+def settle_accepted(connection: Connection, rows: Iterable[Row]) -> bool:
     """Salesloft holds these contents now. Newer content of a key stays in line, unless it says the same.
 
-    The rows are of different keys.
+    The rows are of different keys. True if something is in line again by this.
     """
     accepted = [
         {
@@ -319,8 +319,10 @@ def settle_accepted(connection: Connection, rows: Iterable[Row]) -> None:
         for row in rows
     ]
     connection.executemany(_NOTE_ACCEPTED, accepted)
-    if connection.executemany(_TAKE_OUT, accepted).rowcount != len(accepted):
-        connection.executemany(_LEAVE_IN, accepted)
+    if connection.executemany(_TAKE_OUT, accepted).rowcount == len(accepted):
+        return False
+    connection.executemany(_LEAVE_IN, accepted)
+    return True
 
 
 def settle_ignored(connection: Connection, row: Row, stored_at: datetime, payload: bytes) -> None:

@@ -57,7 +57,7 @@ class State:
         self._points = Points()
         self._lines: dict[str, Line] = defaultdict(Line)
         self._version = 0
-        self._accepted = Together(database, _settle_accepted)
+        self._accepted = Together(database, self._settle_accepted)
         self.holder: Callable[[], str | None] = lambda: None
         """The node that this process is, where several share the state."""
 
@@ -72,6 +72,10 @@ class State:
     async def ask(self, function: Callable[[Connection], T]) -> T:
         """The same for what changes neither a calendar's row nor who was erased."""
         return await self._change(function)
+
+    async def look(self, function: Callable[[Connection], T]) -> T:
+        """The same for what changes nothing at all."""
+        return await self._database.run(function)
 
     async def _change(self, function: Callable[[Connection], T]) -> T:
         """One transaction that may change who is next in line."""
@@ -222,6 +226,17 @@ class State:
         What is settled at the same time is settled together.
         """
         await self._accepted.add(_Accepted(settled, stored_at, entry))
+
+    def _settle_accepted(self, connection: Connection, answers: Sequence[_Accepted]) -> None:
+        """On the writer's thread."""
+        journal.write_all(connection, [(row, one.entry) for one in answers for row in one.rows])
+        if outbox.settle_accepted(connection, [row for one in answers for row in one.rows]):
+            for line in tuple(self._lines.values()):
+                line.forget()
+        for one in answers:
+            if one.stored_at is not None:
+                for row in one.rows:
+                    outbox.note_stored_time(connection, row, one.stored_at)
 
     async def settle_ignored(
         self,
@@ -468,12 +483,3 @@ class State:
 
 RETENTION = timedelta(days=60)
 """How long after leaving the window an occurrence is remembered."""
-
-
-def _settle_accepted(connection: Connection, answers: Sequence[_Accepted]) -> None:
-    journal.write_all(connection, [(row, one.entry) for one in answers for row in one.rows])
-    outbox.settle_accepted(connection, [row for one in answers for row in one.rows])
-    for one in answers:
-        if one.stored_at is not None:
-            for row in one.rows:
-                outbox.note_stored_time(connection, row, one.stored_at)

@@ -202,7 +202,7 @@ class TeamBookings:
     async def _walk(self) -> AsyncIterator[Meeting]:
         """Meetings by their last update, newest first, down to the last one dealt with."""
         if self._cursor is None:
-            self._cursor = await self._state.ask(lambda c: cursor_of(c, self._team))
+            self._cursor = await self._state.look(lambda c: cursor_of(c, self._team))
         until = self._cursor - OVERLAP if self._cursor else self._clock() - FIRST_WALK
         pages, per_page = 0, WALK_PAGE if self._has_walked else FIRST_WALK_PAGE
         self._has_walked = False

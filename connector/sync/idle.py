@@ -77,7 +77,7 @@ class Pace:
         if zone is None or _is_working_time(now.astimezone(zone), zone):
             return
         until = now + SOON + timedelta(seconds=slow)
-        self.next_meeting = await state.ask(lambda c: next_meeting(c, calendar, now, until))
+        self.next_meeting = await state.look(lambda c: next_meeting(c, calendar, now, until))
 
     def _is_busy(self, now: datetime) -> bool:
         zone = _zone(self.zone)

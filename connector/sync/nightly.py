@@ -66,7 +66,7 @@ class NightlyVerifier:
         again = self._again.get(row.id, now)
         if now < again <= now + AGAIN_AFTER:
             return False
-        verified = await self._state.ask(lambda c: last(c, row.id))
+        verified = await self._state.look(lambda c: last(c, row.id))
         return verification_is_due(row, now, verified.at if verified else None)
 
     async def _verify(self, user: NightlyUser, row: CalendarState) -> Verification | None:

@@ -248,7 +248,7 @@ class _Comparison:
             self.calendar.id, {suspect.key.event_id for suspect in suspects}, []
         )
         after = {row.key: row for row in after_rows}
-        line = await self.state.ask(lambda c: in_line(c, self.calendar.id))
+        line = await self.state.look(lambda c: in_line(c, self.calendar.id))
         far = min(
             max(suspect.end for suspect in suspects) + timedelta(days=1),
             self.shown.window.end + _AHEAD,
@@ -261,7 +261,7 @@ class _Comparison:
             self._judge(suspect, after.get(suspect.key), line, asked)
 
     async def _ground(self) -> Ground:
-        erased = await self.state.ask(erased_people)
+        erased = await self.state.look(erased_people)
         return ground_of(self.seller, self.calendar, self.shown, erased)
 
     async def _ask(

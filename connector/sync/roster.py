@@ -169,20 +169,20 @@ class TeamRoster:
     async def _look_up(self, confirmed: dict[UserGuid, Member]) -> RosterReport:
         now = self._clock()
         guids = frozenset(confirmed)
-        cursor = await self._state.ask(lambda c: rows.cursor(c, self._team))
+        cursor = await self._state.look(lambda c: rows.cursor(c, self._team))
         full = full_is_due(self._full_at, now) or cursor is None or not guids <= self._asked
         seen = await self._client.search_settings(
             None if self._finds_users else sorted(guids),
             None if full or cursor is None else cursor - OVERLAP,
             urgency=Urgency.BANNER_AND_BOOKINGS,
         )
-        known = await self._state.ask(lambda c: rows.members(c, self._team))
+        known = await self._state.look(lambda c: rows.members(c, self._team))
         calendars = await self._state.calendars_of_users(
             guids | known | self._found.keys() | {UserGuid(row.user_guid.lower()) for row in seen},
             [row.id for row in seen],
         )
         by_guid = await self._identified(seen, confirmed, calendars, full=full)
-        names = await self._state.ask(every_name) if self._finds_users else {}
+        names = await self._state.look(every_name) if self._finds_users else {}
         told = self._told(by_guid, confirmed, calendars, known, names)
         if full and self._finds_users:
             told += await self._vanished(by_guid, confirmed, calendars, known)

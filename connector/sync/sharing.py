@@ -72,7 +72,7 @@ class Lender:
 
     async def look(self) -> None:
         """Once: lower or restore each team's limit, and grant what is free."""
-        found = await self._state.ask(lambda c: loans(c, self._budgets.keys()))
+        found = await self._state.look(lambda c: loans(c, self._budgets.keys()))
         now = self._clock()
         over = [team for team, loan in found.items() if loan.is_over(now)]
         granted: dict[str, Loan] = {}

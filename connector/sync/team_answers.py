@@ -87,6 +87,8 @@ class TeamAnswers:
         self.shut_since: dict[int, datetime] = {}
         """Calendars that Salesloft forbids, alone."""
         self._forbidden: set[int] = set()
+        self._put_off = False
+        """Rows wait for the end of an outage that is over."""
 
     @property
     def is_asking(self) -> bool:
@@ -99,6 +101,8 @@ class TeamAnswers:
         if ignored is not None:
             await self._repeat_or_bury(row, ignored, answer)
             return
+        # At once: by the time the row is written, other answers may have said otherwise.
+        await self._reached(row)
         entry = Entry(
             at=self.of.clock(),
             status=201,
@@ -111,22 +115,28 @@ class TeamAnswers:
         await self.of.state.settle_accepted([row], later, entry)
         self.tally.accepted += 1
         self.of.observer.delivered(self.of.team, "accepted", self._freshness(row))
-        self._forbidden.discard(row.calendar)
-        if self.shut_since.pop(row.calendar, None) is not None:
-            _log.info("calendar_allowed", team=self.of.team)
-        if self.breaker.succeeded():
-            _log.info("team_reachable", team=self.of.team)
-            await self.of.state.retry_now(sorted(self.of.calendars))
-        if self.parked.since is not None:
-            self.parked = Parked()
-            self.tally.refusal = None
-            _log.info("team_back", team=self.of.team)
         _log.debug(
             "upserted",
             **self._about(row),
             upsert_type=answer.upsert_type,
             request_id=answer.request_id,
         )
+
+    async def _reached(self, row: Row) -> None:
+        """The team, and this calendar, are served again, if they were not."""
+        self._forbidden.discard(row.calendar)
+        if self.shut_since.pop(row.calendar, None) is not None:
+            _log.info("calendar_allowed", team=self.of.team)
+        if self.parked.since is not None:
+            self.parked = Parked()
+            self.tally.refusal = None
+            _log.info("team_back", team=self.of.team)
+        if self.breaker.succeeded():
+            self._put_off = True
+            _log.info("team_reachable", team=self.of.team)
+        if self._put_off:
+            await self.of.state.retry_now(sorted(self.of.calendars))
+            self._put_off = False
 
     def _about(self, row: Row) -> dict[str, str]:
         """What a log line names a row by."""

@@ -44,7 +44,10 @@ def test_a_shard_goes_to_the_node_that_came() -> None:
     given_up = to_give(view, "a")
     assert given_up is not None
     assert given_up[1] == "b"
-    assert to_give(view, "a", keep=("t1", "t2")) is None
+    assert given_up is not None
+    keep = [(team, given_up[1]) for team in ("t1", "t2")]
+    assert to_give(view, "a", keep=keep) is None
+    assert to_give(view, "a", keep=[(team, "another") for team, _ in keep]) == given_up
 
 
 def test_one_large_team_does_not_wander() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from connector.store.postgres import PostgresConnection
 from tests.store.world import OpenState, an_empty_state, on_database
 
 CONTRACT = {
@@ -23,22 +24,24 @@ CONTRACT = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if metafunc.module.__name__.rpartition(".")[2] in CONTRACT:
-        metafunc.fixturenames.append("database_kind")
         metafunc.parametrize(
             "database_kind", ["sqlite", "postgresql"], indirect=True, scope="module"
         )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def database_kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The database that `an_empty_state` is made on."""
-    with on_database(request.param):
-        yield request.param
+    """The database that `an_empty_state` is made on; of modules that are no part of the contract SQLite."""
+    kind = getattr(request, "param", "sqlite")
+    with on_database(kind):
+        yield kind
 
 
 @pytest.fixture
-def state() -> Iterator[OpenState]:
+def state(database_kind: str) -> Iterator[OpenState]:
     """A new state in memory, with calendar 1."""
     connection = an_empty_state()
+    # A contract that ran on one database only would say nothing, and nobody would notice.
+    assert isinstance(connection, PostgresConnection) == (database_kind == "postgresql")
     yield connection
     connection.close()

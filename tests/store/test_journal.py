@@ -9,14 +9,15 @@ from connector.domain.model import EventId, ICalUid
 from connector.domain.plan import Key
 from connector.store import journal
 from connector.store.outbox import Lane, Row
-from tests.store.world import an_empty_state
+from tests.store.world import OpenState
 
 NOW = datetime(2026, 11, 20, 9, 0, tzinfo=UTC)
 ROW = Row(1, Key(EventId("e"), ICalUid("u")), 1, Fingerprint("f.a"), b"{}", 0, Lane.SOON, 0)
 
 
-def test_a_row_that_fails_for_weeks_keeps_the_newest_and_the_last_acceptance() -> None:
-    state = an_empty_state()
+def test_a_row_that_fails_for_weeks_keeps_the_newest_and_the_last_acceptance(
+    state: OpenState,
+) -> None:
     journal.write(state, ROW, journal.Entry(NOW, 201))
     for minute in range(1, 200):
         at = NOW + timedelta(minutes=minute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from enum import Enum, auto
 
@@ -97,6 +98,9 @@ class World:
                     self.state, row, status=422, reason="odd", request_id="", now=NOW
                 )
 
+    def close(self) -> None:
+        self.state.close()
+
     def _change(self, places: list[Where]) -> None:
         for number, place in enumerate(places):
             event = meeting(f"e{number}", days_of(number), summary="Changed")
@@ -128,49 +132,49 @@ class World:
 places = st.lists(st.sampled_from(Where), min_size=1, max_size=8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(places, st.booleans(), st.booleans())
 def test_ours_is_cancelled_and_the_rest_stays(
     where: list[Where], job_first: bool, twice: bool
 ) -> None:
-    world = World(where)
-    leave(world.state)
-    if twice:
-        leave(world.state, minutes=1)
-    world.finish(job_first=job_first)
-    for number, place in enumerate(where):
-        held = world.salesloft.held.get((f"e{number}", f"e{number}@google.com"))
-        if place in (Where.NEVER_SENT, Where.REFUSED):
-            assert held is None
-        else:
-            assert held is not None
-            wanted = "confirmed" if place is Where.ADOPTED else "cancelled"
-            assert (number, held["status"]) == (number, wanted)
-    assert count(world.state, "outbox") == count(world.state, "bulk_items") == 0
-    left = leaving.farewell(world.state, 1)
-    assert {c.outcome for c in left.cancellations} <= {leaving.Outcome.ACCEPTED}
-    assert leave(world.state, minutes=2) == left
-    assert count(world.state, "outbox") == 0
+    with closing(World(where)) as world:
+        leave(world.state)
+        if twice:
+            leave(world.state, minutes=1)
+        world.finish(job_first=job_first)
+        for number, place in enumerate(where):
+            held = world.salesloft.held.get((f"e{number}", f"e{number}@google.com"))
+            if place in (Where.NEVER_SENT, Where.REFUSED):
+                assert held is None
+            else:
+                assert held is not None
+                wanted = "confirmed" if place is Where.ADOPTED else "cancelled"
+                assert (number, held["status"]) == (number, wanted)
+        assert count(world.state, "outbox") == count(world.state, "bulk_items") == 0
+        left = leaving.farewell(world.state, 1)
+        assert {c.outcome for c in left.cancellations} <= {leaving.Outcome.ACCEPTED}
+        assert leave(world.state, minutes=2) == left
+        assert count(world.state, "outbox") == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(places, st.booleans())
 def test_an_erased_person_is_gone_wherever_they_stood(where: list[Where], job_first: bool) -> None:
-    world = World(where)
-    secure_delete(world.state)
-    erase(world.state, DWIGHT, NOW)
-    assert DWIGHT.encode() not in all_bytes(world.state)
-    world.finish(job_first=job_first)
-    commit(  # the full reading that an erasure asks for
-        world.state,
-        *(
-            Seen(meeting(f"e{n}", days_of(n)))
-            for n, place in enumerate(where)
-            if place is not Where.DELETED
-        ),
-    )
-    world.finish(job_first=job_first)
-    for (event_id, _), held in world.salesloft.held.items():
-        if where[int(event_id[1:])] is not Where.DELETED:
-            assert DWIGHT not in {guest["email"] for guest in held["attendees"]}, event_id
-    assert DWIGHT.encode() not in all_bytes(world.state)
+    with closing(World(where)) as world:
+        secure_delete(world.state)
+        erase(world.state, DWIGHT, NOW)
+        assert DWIGHT.encode() not in all_bytes(world.state)
+        world.finish(job_first=job_first)
+        commit(  # the full reading that an erasure asks for
+            world.state,
+            *(
+                Seen(meeting(f"e{n}", days_of(n)))
+                for n, place in enumerate(where)
+                if place is not Where.DELETED
+            ),
+        )
+        world.finish(job_first=job_first)
+        for (event_id, _), held in world.salesloft.held.items():
+            if where[int(event_id[1:])] is not Where.DELETED:
+                assert DWIGHT not in {guest["email"] for guest in held["attendees"]}, event_id
+        assert DWIGHT.encode() not in all_bytes(world.state)

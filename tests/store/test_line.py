@@ -12,9 +12,11 @@ from connector.domain.plan import Key
 from connector.store import outbox
 from connector.store.line import AHEAD, COUNTS_FOR, Line
 from connector.store.outbox import Row
+from connector.store.state import State
 from tests.domain.builders import NOW
 from tests.store.test_outbox_order import DAY, HOUR, put
-from tests.store.world import OpenState, add_calendar
+from tests.store.world import OpenState, a_cycle, add_calendar
+from tests.sync.team import InlineDatabase, an_upsert
 
 CALENDARS = [1, 2, 3]
 BACKLOG = AHEAD + 40
@@ -139,6 +141,19 @@ def test_nothing_goes_twice(state: OpenState, line: Line) -> None:
     for version in (0, 0, 0, 1, 1):
         seen.update((row.calendar, row.key) for row in claim(state, line, 8, version))
     assert set(seen.values()) == {1}
+
+
+async def test_newer_content_of_what_was_in_flight_comes_at_once() -> None:
+    """It was not in line when the others were put in order."""
+    state = State(InlineDatabase())
+    await state.commit(a_cycle(*(an_upsert(f"e{number:02}") for number in range(BACKLOG))))
+    [first] = await state.claim([1], 1, NOW)
+    await state.commit(a_cycle(an_upsert(first.key.event_id, "newer")))
+    [second] = await state.claim([1], 1, NOW)
+    await state.settle_accepted([first])
+    [third] = await state.claim([1], 1, NOW)
+    assert third.key == first.key != second.key
+    state.close()
 
 
 def test_calendars_that_are_served_no_longer_are_left_out(state: OpenState, line: Line) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from connector.domain.mapping import to_millis
 from connector.store.points import Points
 from tests.domain.builders import NOW
-from tests.store.world import OpenState, an_empty_file_state
+from tests.store.world import OpenState, an_empty_state
 
 TEAM, OTHER = "team", "other"
 Entries = list[tuple[datetime, float]]
@@ -68,7 +68,7 @@ def test_only_what_changed_is_written(state: OpenState) -> None:
 @settings(max_examples=50)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3)), max_size=6), max_size=8))
 def test_always_as_handed_over(rounds: list[list[tuple[int, int]]]) -> None:
-    state, points = an_empty_file_state(), Points()
+    state, points = an_empty_state(), Points()
     for given_ in rounds:
         entries = [at(second, float(cost)) for second, cost in dict(given_).items()]
         points.keep(state, TEAM, entries)
