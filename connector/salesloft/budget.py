@@ -42,6 +42,8 @@ PROBE_INTERVAL = 0.5
 PROBE_PATIENCE = 2.0
 """Seconds after which one unanswered request no longer holds up the next one while nothing is known."""
 PAUSE_FIRST, PAUSE_MOST, PAUSE_SANE = 5.0, 60.0, 3600.0
+CHANGES_SHARE = 0.1
+"""Of the limit, what an initial sync leaves to changes: a minute whose points are all spent lets nobody through."""
 CLOCK_SLACK = timedelta(seconds=1)
 
 
@@ -217,6 +219,15 @@ class TeamBudget:
         if self._delay_of(route, urgency, cost) > 0:
             return None
         return self._grant(route, cost)
+
+    def is_short(self) -> bool:
+        """Whether the rest of the minute's points should be left to what somebody waits for: changes.
+
+        By what we spent alone: other tools' requests must not keep an initial sync waiting for ever.
+        """
+        spent = self._window.spent(self._clock()) + self._flying()
+        kept = math.floor(CHANGES_SHARE * self.limit) + self._kept_for_urgent()
+        return spent > self.limit - kept
 
     def snapshot(self) -> BudgetSnapshot:
         now = self._clock()

@@ -79,6 +79,10 @@ class SalesloftClient:
         """The points of one more upsert, if they are there now."""
         return self.budget.try_acquire(f"POST {UPSERT}", urgency)
 
+    def is_short(self) -> bool:
+        """Whether what is left of the minute's points is to be left to changes."""
+        return self.budget.is_short()
+
     def spent(self) -> tuple[tuple[datetime, float], ...]:
         """What was spent in the last minute, for keeping it over a restart."""
         return self.budget.entries()

@@ -14,7 +14,7 @@ from datetime import datetime
 from connector.domain.plan import Key
 from connector.store import outbox
 from connector.store.connection import Connection
-from connector.store.outbox import Row
+from connector.store.outbox import Row, Spare
 
 AHEAD = 64
 """So many rows more than are claimed are put in order."""
@@ -28,7 +28,7 @@ class Line:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._keys: deque[tuple[int, Key]] = deque()
-        self._of: tuple[int, tuple[int, ...], bool] | None = None
+        self._of: tuple[int, tuple[int, ...], Spare] | None = None
         self._until = 0.0
 
     def forget(self) -> None:
@@ -43,18 +43,18 @@ class Line:
         now: datetime,
         *,
         version: int,
-        spare_bulk: bool = False,
+        spare: Spare = Spare.NOTHING,
         recent: Mapping[int, int] | None = None,
         holder: str | None = None,
     ) -> list[Row]:
         """As `outbox.claim`. Another `version` than before: something was written that may change the order."""
-        of = (version, tuple(calendars), spare_bulk)
+        of = (version, tuple(calendars), spare)
         rows: list[Row] = []
         if of == self._of and self._monotonic() < self._until and limit <= outbox.MOST_NAMED:
-            rows = self._next(connection, calendars, limit, now, spare_bulk=spare_bulk)
+            rows = self._next(connection, calendars, limit, now, spare=spare)
         if len(rows) < limit:
             rows = outbox.most_urgent(
-                connection, calendars, limit + AHEAD, now, spare_bulk=spare_bulk, recent=recent
+                connection, calendars, limit + AHEAD, now, spare=spare, recent=recent
             )
             self._keys = deque((row.calendar, row.key) for row in rows[limit:])
             self._of, self._until = of, self._monotonic() + COUNTS_FOR
@@ -69,10 +69,10 @@ class Line:
         limit: int,
         now: datetime,
         *,
-        spare_bulk: bool,
+        spare: Spare,
     ) -> list[Row]:
         """So many of what was looked up before; fewer where they are used up, or became something else."""
         if len(self._keys) < limit:
             return []
         keys = [self._keys.popleft() for _ in range(limit)]
-        return outbox.still_ready(connection, keys, calendars, now, spare_bulk=spare_bulk)
+        return outbox.still_ready(connection, keys, calendars, now, spare=spare)

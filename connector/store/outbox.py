@@ -51,6 +51,14 @@ class Lane(IntEnum):
     BACKFILL = 4  # initial sync, horizon, resync
 
 
+class Spare(IntEnum):
+    """What stays in line though it may be sent; what another one of its event waits for goes all the same."""
+
+    NOTHING = 0
+    BACKFILL = 1
+    BULKABLE = 2  # and all else that nobody waits for: the next bulk job will take it
+
+
 class Row(msgspec.Struct, frozen=True, gc=False):
     """One claimed row; `payload` is the JSON body to send."""
 
@@ -87,7 +95,8 @@ _READY = """
     WHERE b.calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars))
       AND NOT b.in_flight AND b.held_id IS NULL
       AND (b.next_attempt_ms <= :due OR b.next_attempt_ms > :late)
-      AND NOT (:spare AND b.after_uid IS NULL AND (b.backfill OR b.start_ms >= :beyond OR b.end_ms <= :now))
+      AND NOT (:spare > 0 AND b.after_uid IS NULL
+               AND (b.backfill OR (:spare > 1 AND (b.start_ms >= :beyond OR b.end_ms <= :now))))
       AND (b.after_uid IS NULL OR NOT EXISTS (
            SELECT 1 FROM dead_letters d WHERE d.calendar_id = b.calendar_id
            AND d.event_id = b.event_id AND d.ical_uid = b.after_uid))
@@ -138,7 +147,8 @@ _NEXT_DUE = """
     SELECT min(CASE WHEN next_attempt_ms > :late THEN 0 ELSE next_attempt_ms END), count(*) FROM outbox
     WHERE calendar_id IN (SELECT CAST(value AS BIGINT) FROM json_each(:calendars)) AND NOT in_flight AND held_id IS NULL
       AND attempts < :most
-      AND NOT (:spare AND after_uid IS NULL AND (backfill OR start_ms >= :beyond OR end_ms <= :now))
+      AND NOT (:spare > 0 AND after_uid IS NULL
+               AND (backfill OR (:spare > 1 AND (start_ms >= :beyond OR end_ms <= :now))))
       AND NOT EXISTS (SELECT 1 FROM dead_letters d WHERE d.calendar_id = outbox.calendar_id
                       AND d.event_id = outbox.event_id AND d.ical_uid = outbox.after_uid)
       AND NOT EXISTS (SELECT 1 FROM outbox n WHERE n.calendar_id = outbox.calendar_id
@@ -152,17 +162,17 @@ def claim(
     limit: int,
     now: datetime,
     *,
-    spare_bulk: bool = False,
+    spare: Spare = Spare.NOTHING,
     recent: Mapping[int, int] | None = None,
     holder: str | None = None,
 ) -> list[Row]:
     """The most urgent rows, marked as in flight and as tried before anything is sent.
 
-    `spare_bulk` leaves what the next bulk job will take. `recent` is how
+    `spare` leaves some of it in line. `recent` is how
     often each calendar had its turn lately: who had it less comes first inside a class. `holder` is the node
     that sends them, where several do.
     """
-    rows = most_urgent(connection, calendars, limit, now, spare_bulk=spare_bulk, recent=recent)
+    rows = most_urgent(connection, calendars, limit, now, spare=spare, recent=recent)
     mark(connection, rows, holder)
     return rows
 
@@ -173,12 +183,12 @@ def most_urgent(
     limit: int,
     now: datetime,
     *,
-    spare_bulk: bool = False,
+    spare: Spare = Spare.NOTHING,
     recent: Mapping[int, int] | None = None,
 ) -> list[Row]:
     """The same, not marked: all that waits is looked through and put in order."""
     parameters = {
-        **_ready(calendars, now, spare_bulk=spare_bulk),
+        **_ready(calendars, now, spare=spare),
         "recent": _encode(recent or {}).decode(),
         "blocked_too": False,
         "limit": limit,
@@ -192,10 +202,10 @@ def still_ready(
     calendars: Sequence[int],
     now: datetime,
     *,
-    spare_bulk: bool = False,
+    spare: Spare = Spare.NOTHING,
 ) -> list[Row]:
     """Of these rows (`MOST_NAMED` at most) those that may be sent now, in the order of the keys."""
-    parameters = _ready(calendars, now, spare_bulk=spare_bulk)
+    parameters = _ready(calendars, now, spare=spare)
     for letter, (calendar, key) in zip(ascii_lowercase, keys, strict=False):
         parameters[f"calendar_{letter}"] = calendar
         parameters[f"event_{letter}"] = key.event_id
@@ -217,7 +227,7 @@ def mark(connection: Connection, rows: Sequence[Row], holder: str | None = None)
         raise RetryLater("another node claimed some of the same changes; it is tried again")
 
 
-def _ready(calendars: Sequence[int], now: datetime, *, spare_bulk: bool) -> dict[str, Any]:
+def _ready(calendars: Sequence[int], now: datetime, *, spare: Spare) -> dict[str, Any]:
     return {
         "calendars": _listed(calendars),
         "now": to_millis(now),
@@ -225,7 +235,7 @@ def _ready(calendars: Sequence[int], now: datetime, *, spare_bulk: bool) -> dict
         "late": to_millis(now + LONGEST_WAIT),
         "soon": to_millis(now + SOON),
         "beyond": to_millis(now + BEYOND),
-        "spare": spare_bulk,
+        "spare": spare.value,
     }
 
 
@@ -235,12 +245,12 @@ def waiting(
     now: datetime,
     most_attempts: int | None = None,
     *,
-    spare_bulk: bool = False,
+    spare: Spare = Spare.NOTHING,
 ) -> tuple[int | None, int]:
     """When the next row that is not in flight may be tried (ms; None: there is none), and how many there are.
 
     A row that waits for another one of its event does not count: that one does, or was given up.
-    `most_attempts` leaves out rows that failed as often, `spare_bulk` what the next bulk job will take.
+    `most_attempts` leaves out rows that failed as often, `spare` what is to be left in line.
     """
     parameters = {
         "calendars": _listed(calendars),
@@ -248,7 +258,7 @@ def waiting(
         "now": to_millis(now),
         "late": to_millis(now + LONGEST_WAIT),
         "beyond": to_millis(now + BEYOND),
-        "spare": spare_bulk,
+        "spare": spare.value,
     }
     row = connection.execute(_NEXT_DUE, parameters).fetchone()
     return row[0], row[1]
@@ -265,7 +275,7 @@ def unsettled(connection: Connection, calendars: Sequence[int], now: datetime) -
             "late": 2**62,
             "soon": to_millis(now + SOON),
             "beyond": 0,
-            "spare": False,
+            "spare": Spare.NOTHING.value,
             "recent": "{}",
             "blocked_too": True,
             "limit": NO_LIMIT,

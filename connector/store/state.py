@@ -25,6 +25,7 @@ from connector.store.connection import Connection
 from connector.store.database import Database
 from connector.store.held import Held, held_differences
 from connector.store.line import Line
+from connector.store.outbox import Spare
 from connector.store.points import Points
 from connector.store.recent import RecentRows
 from connector.store.together import Together
@@ -173,7 +174,7 @@ class State:
         limit: int,
         now: datetime,
         *,
-        spare_bulk: bool = False,
+        spare: Spare = Spare.NOTHING,
         recent: Mapping[int, int] | None = None,
         spent: tuple[str, Sequence[tuple[datetime, float]]] | None = None,
     ) -> list[outbox.Row]:
@@ -188,7 +189,7 @@ class State:
                 limit,
                 now,
                 version=version,
-                spare_bulk=spare_bulk,
+                spare=spare,
                 recent=recent,
                 holder=holder,
             )
@@ -204,11 +205,11 @@ class State:
         now: datetime,
         most_attempts: int | None = None,
         *,
-        spare_bulk: bool = False,
+        spare: Spare = Spare.NOTHING,
     ) -> tuple[datetime | None, int]:
         """When the next row may be tried (None: none waits), and how many wait."""
         due, count = await self._database.run(
-            lambda c: outbox.waiting(c, calendars, now, most_attempts, spare_bulk=spare_bulk)
+            lambda c: outbox.waiting(c, calendars, now, most_attempts, spare=spare)
         )
         return (from_millis(due) if due is not None else None), count
 

@@ -28,7 +28,7 @@ from connector.observe.observer import NOBODY, Observer
 from connector.salesloft import Lease, UpsertAnswer
 from connector.store import State
 from connector.store.bulk import LocalJob
-from connector.store.outbox import Row
+from connector.store.outbox import Row, Spare
 from connector.sync.bulk import TeamBulk
 from connector.sync.fields import without
 from connector.sync.team_answers import (
@@ -70,6 +70,9 @@ class TeamClient(Protocol):
 
     async def upsert(self, body: bytes, lease: Lease) -> UpsertAnswer:
         """Send one upsert; one attempt."""
+
+    def is_short(self) -> bool:
+        """Whether what is left of the minute's points is to be left to changes."""
 
     def spent(self) -> Sequence[tuple[datetime, float]]:
         """What was spent in the last minute, for keeping it over a restart."""
@@ -205,7 +208,7 @@ class TeamDelivery:
             return None
         limit = GIVE_UP_AFTER if until_settled else None
         now = self.clock()
-        due, _ = await self.state.waiting(self._served(), now, limit, spare_bulk=self._spare_bulk)
+        due, _ = await self.state.waiting(self._served(), now, limit, spare=self._spare())
         if due is None:
             idle = self._flying + self._settling == 0 and not self._bulk_runs
             return None if until_settled and idle else LOOK_AGAIN
@@ -216,6 +219,13 @@ class TeamDelivery:
             if until is not None and until - now <= PROBE_LATER:
                 due = max(due, until)
         return max(0.0, (due - now).total_seconds())
+
+    def _spare(self) -> Spare:
+        """What stays in line though it could be sent: the next bulk job's, or what would take the points of changes."""
+        if self._spare_bulk:
+            return Spare.BULKABLE
+        short = not self._one_shot and self.client.is_short()
+        return Spare.BACKFILL if short else Spare.NOTHING
 
     def _gave_up(self, now: datetime) -> bool:
         """A one-shot does not wait for ever for a Salesloft that does not answer."""
@@ -276,12 +286,13 @@ class TeamDelivery:
 
         `looked`: rows wait, by what was looked up just now.
         """
+        spare = self._spare()  # before the points of this claim look as if they were spent
         leases = [first]
         room = self._room() - self._flying
         while len(leases) < room and (another := self.client.try_lease_upsert()) is not None:
             leases.append(another)
         try:
-            claimed = await self._claim(len(leases))
+            claimed = await self._claim(len(leases), spare)
         except BaseException:
             for lease in leases:
                 lease.refund()
@@ -296,12 +307,12 @@ class TeamDelivery:
             self._flying += 1
             flights.create_task(self._send(row, lease), name=f"upsert {row.key.event_id}")
 
-    async def _claim(self, most: int) -> list[Row]:
+    async def _claim(self, most: int, spare: Spare) -> list[Row]:
         claimed = await self.state.claim(
             self._served(),
             most,
             self.clock(),
-            spare_bulk=self._spare_bulk,
+            spare=spare,
             recent=Counter(self._turns),
             # Together: whoever goes on after a death knows of every point that may have been spent.
             spent=(self.team, self.client.spent()),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -103,6 +103,9 @@ class Team:
     def try_lease_upsert(self) -> Lease | None:
         return self.budget.try_acquire(ROUTE, Urgency.CHANGE)
 
+    def is_short(self) -> bool:
+        return self.budget.is_short()
+
     def spent(self) -> Sequence[tuple[datetime, float]]:
         return self.budget.entries()
 
@@ -123,8 +126,8 @@ class Team:
 
     # What tests do
 
-    async def commit(self, *findings: Finding) -> None:
-        await self.state.commit(a_cycle(*findings, now=wall()))
+    async def commit(self, *findings: Finding, backfill: Collection[str] = ()) -> None:
+        await self.state.commit(a_cycle(*findings, now=wall(), backfill=frozenset(backfill)))
         self.delivery.wake()
 
     async def put(self, *names: str, title: str = "Pitch") -> None:

@@ -321,6 +321,42 @@ def test_the_most_urgent_goes_first_though_it_came_last() -> None:
     run(main())
 
 
+def test_an_initial_sync_leaves_points_to_changes() -> None:
+    """Else a change would wait for the whole minute that a burst of backfill has used up."""
+
+    async def main() -> None:
+        team = Team(points=100, seconds=0.1)
+        names = [f"e{number:03}" for number in range(190)]
+        await team.commit(*map(an_upsert, names), backfill=names)
+        async with daemon(team):
+            await team.until(lambda: len(team.sent()) >= 80)
+            await asyncio.sleep(10)
+            began, before = clock(), len(team.sent())
+            assert before < 98  # what bookings may need is left, and this
+            await team.put("change")
+            await team.until(lambda: "change" in team.sent())
+            assert clock() - began < 1
+            await team.until(lambda: team.waiting() == [])
+            assert clock() < 140
+        assert sorted(team.sent()) == sorted(["change", *names])
+
+    run(main())
+
+
+def test_a_one_shot_spends_all_points_on_an_initial_sync() -> None:
+    """Nothing else will come."""
+
+    async def main() -> None:
+        team = Team(points=100, seconds=0.1)
+        names = [f"e{number:03}" for number in range(98)]
+        await team.commit(*map(an_upsert, names), backfill=names)
+        await team.delivery.drain(team.stopping)
+        assert clock() < 5
+        assert sorted(team.sent()) == names
+
+    run(main())
+
+
 def test_stopping_finishes_what_was_sent_and_sends_nothing_more() -> None:
     async def main() -> None:
         team = Team(seconds=3.0)
