@@ -15,7 +15,8 @@ def without_urgency(statement: str) -> str:
         raise SystemExit(
             "benchmarks.fifo: the order of connector.store.outbox has changed; adapt it here"
         )
-    return statement.replace(_BY_URGENCY, _BY_ARRIVAL)
+    chosen, _, sent = statement.replace(_BY_URGENCY, _BY_ARRIVAL).rpartition(_BY_ARRIVAL)
+    return chosen + _BY_ARRIVAL.replace("queued_ms", "b.queued_ms") + sent
 
 
 if __name__ == "__main__":

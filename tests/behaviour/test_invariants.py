@@ -18,7 +18,7 @@ from connector.app.parts import Parts, assemble
 from connector.settings.files import load_settings
 from connector.simulator.faults import Fault
 from connector.store import commit, open_database
-from connector.sync import delivery
+from connector.sync import team_answers
 from tests.daemon import Requests, daemon_of
 from tests.office import KEY, Office
 from tests.scenarios.steps import set_page_size
@@ -35,7 +35,7 @@ def soon(office: Office) -> datetime:
 @pytest.fixture(autouse=True)
 def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Retries come at once: what is tested is what they do, not when."""
-    monkeypatch.setattr(delivery, "BACKOFF_FIRST", 0.001)
+    monkeypatch.setattr(team_answers, "BACKOFF_FIRST", 0.001)
     with stamina.set_testing(True, attempts=3):
         yield
 

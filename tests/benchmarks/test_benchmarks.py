@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from benchmarks.arrivals import arrivals
+from benchmarks.fifo import without_urgency
 from benchmarks.page import RESULTS, draw, render, table
 from benchmarks.registry import BENCHMARKS
 from benchmarks.result import (
@@ -24,7 +26,11 @@ from benchmarks.result import (
     row_of,
     save,
 )
+from connector.store import outbox
+from tests.domain.builders import NOW
 from tests.project.files import ROOT
+from tests.store.test_outbox_order import put
+from tests.store.world import an_empty_file_state
 
 SHORT = [benchmark for benchmark in BENCHMARKS if not benchmark.alone]
 RESULT = Result(
@@ -133,3 +139,15 @@ def test_what_never_arrives_is_missing() -> None:
 def test_what_was_taken_back_is_not_missing() -> None:
     found = arrivals([change(1.0, 100, a=(0, 2)), change(2.0, 200, a=(2, 0))], [])
     assert (found.taken_back, found.missing) == (2, [])
+
+
+def test_the_queue_without_urgency_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it replaces a line of is the product's own statement, which may change."""
+    state = an_empty_file_state()
+    put(state, "first", timedelta(days=9))
+    state.execute("UPDATE outbox SET queued_ms = queued_ms - 1000")
+    put(state, "urgent", timedelta(minutes=1))
+    assert outbox.most_urgent(state, [1], 9, NOW)[0].key.event_id == "urgent"
+    monkeypatch.setattr(outbox, "_MOST_URGENT", without_urgency(outbox._MOST_URGENT))
+    assert outbox.most_urgent(state, [1], 9, NOW)[0].key.event_id == "first"
+    state.close()

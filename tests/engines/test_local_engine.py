@@ -78,7 +78,7 @@ class Bench:
             self.calendars,
             cast(CalendarCycle, SimpleNamespace(run=self._run)),
             {"team": cast(TeamDelivery, self.delivery)},
-            cast(State, SimpleNamespace(backlog=self._backlog, ask=self._no_meeting)),
+            cast(State, SimpleNamespace(backlog=self._backlog, look=self._no_meeting)),
             self.manager,
             monotonic=lambda: self.now,
             clock=lambda: SUNDAY + timedelta(seconds=self.now),

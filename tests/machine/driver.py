@@ -33,7 +33,7 @@ from connector.google.retry import RetryPolicy
 from connector.settings.files import load_settings
 from connector.simulator.google import Calendar
 from connector.store import open_database
-from connector.sync import breaker, bulk, delivery
+from connector.sync import breaker, bulk, delivery, team_answers
 from connector.sync.cycle import Report
 from tests.machine import judge
 from tests.machine.judge import Key, Rules
@@ -113,14 +113,8 @@ def _quick_policy() -> RetryPolicy:
 
 _HASTE: tuple[tuple[Any, dict[str, Any]], ...] = (
     (connector.google.transport, {"RetryPolicy": _quick_policy}),
-    (
-        delivery,
-        {
-            "BACKOFF_FIRST": 0.01,
-            "BACKOFF_MOST": 0.5,
-            "GIVE_UP_BROKEN_AFTER": timedelta(seconds=4),
-        },
-    ),
+    (team_answers, {"BACKOFF_FIRST": 0.01, "BACKOFF_MOST": 0.5}),
+    (delivery, {"GIVE_UP_BROKEN_AFTER": timedelta(seconds=4)}),
     (
         breaker,
         {"PAUSE_FIRST": timedelta(seconds=0.1), "PAUSE_MOST": timedelta(seconds=0.5)},
