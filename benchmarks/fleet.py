@@ -50,6 +50,7 @@ QUICK_PACE = 600.0
 PATIENCE_INTERVALS = 4
 """How long the last changes are waited for; what has not arrived then is missing."""
 SYNC_PATIENCE_SECONDS = 3600.0
+SETTLED_SECONDS = 60.0
 READ_SETTINGS = (
     "import time,sys;from pathlib import Path;from connector.settings.files import load_settings;"
     "a=time.process_time();n=len(load_settings(Path(sys.argv[1])).users);print(n,time.process_time()-a)"
@@ -175,7 +176,8 @@ async def drive(plan: Drive, directory: Path) -> Outcome:
         _say(f"{outcome.occurrences} occurrences synced in {outcome.synced_seconds:.0f} s")
         _pin(plan, pids, 0)
         _pin(plan, [google.pid, salesloft.pid], 1)
-        await asyncio.sleep(min(plan.interval, 60.0))  # settled: every calendar was polled again
+        # Settled: every calendar was polled again, and the points of the initial sync are there again.
+        await asyncio.sleep(min(SETTLED_SECONDS, max(plan.interval, plan.seconds)))
         watched = [*pids, google.pid, salesloft.pid, *([database] if database else [])]
         await salesloft.ask("watch")
         before, began = {pid: family_cpu_seconds(pid) for pid in watched}, time.monotonic()
