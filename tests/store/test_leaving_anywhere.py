@@ -132,7 +132,7 @@ class World:
 places = st.lists(st.sampled_from(Where), min_size=1, max_size=8)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(places, st.booleans(), st.booleans())
 def test_ours_is_cancelled_and_the_rest_stays(
     where: list[Where], job_first: bool, twice: bool
@@ -157,7 +157,7 @@ def test_ours_is_cancelled_and_the_rest_stays(
         assert count(world.state, "outbox") == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(places, st.booleans())
 def test_an_erased_person_is_gone_wherever_they_stood(where: list[Where], job_first: bool) -> None:
     with closing(World(where)) as world:

@@ -65,7 +65,7 @@ def test_only_what_changed_is_written(state: OpenState) -> None:
     assert len(before & {row[0] for row in state.execute("SELECT id FROM points")}) == 59
 
 
-@settings(max_examples=50)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 3)), max_size=6), max_size=8))
 def test_always_as_handed_over(rounds: list[list[tuple[int, int]]]) -> None:
     state, points = an_empty_state(), Points()
