@@ -47,7 +47,10 @@ class Line:
         recent: Mapping[int, int] | None = None,
         holder: str | None = None,
     ) -> list[Row]:
-        """As `outbox.claim`. Another `version` than before: something was written that may change the order."""
+        """The most urgent rows (`outbox.most_urgent`), marked as in flight and as tried before anything is sent.
+
+        Another `version` than before: something was written that may change the order.
+        """
         of = (version, tuple(calendars), spare)
         rows: list[Row] = []
         if of == self._of and self._monotonic() < self._until and limit <= outbox.MOST_NAMED:

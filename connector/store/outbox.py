@@ -156,27 +156,6 @@ _NEXT_DUE = """
 """
 
 
-def claim(
-    connection: Connection,
-    calendars: Sequence[int],
-    limit: int,
-    now: datetime,
-    *,
-    spare: Spare = Spare.NOTHING,
-    recent: Mapping[int, int] | None = None,
-    holder: str | None = None,
-) -> list[Row]:
-    """The most urgent rows, marked as in flight and as tried before anything is sent.
-
-    `spare` leaves some of it in line. `recent` is how
-    often each calendar had its turn lately: who had it less comes first inside a class. `holder` is the node
-    that sends them, where several do.
-    """
-    rows = most_urgent(connection, calendars, limit, now, spare=spare, recent=recent)
-    mark(connection, rows, holder)
-    return rows
-
-
 def most_urgent(
     connection: Connection,
     calendars: Sequence[int],
@@ -186,7 +165,11 @@ def most_urgent(
     spare: Spare = Spare.NOTHING,
     recent: Mapping[int, int] | None = None,
 ) -> list[Row]:
-    """The same, not marked: all that waits is looked through and put in order."""
+    """The rows to be sent next: all that waits is looked through and put in order. Nothing is marked (see `mark`).
+
+    `spare` leaves some of it in line. `recent` is how often each calendar had its turn lately: who had it less comes
+    first inside a class.
+    """
     parameters = {
         **_ready(calendars, now, spare=spare),
         "recent": _encode(recent or {}).decode(),
@@ -216,7 +199,7 @@ def still_ready(
 
 
 def mark(connection: Connection, rows: Sequence[Row], holder: str | None = None) -> None:
-    """Rows are in flight, and tried, before anything is sent."""
+    """Rows are in flight, and tried, before anything is sent. `holder` is the node that does, where several do."""
     if not rows:
         return
     claimed = connection.executemany(

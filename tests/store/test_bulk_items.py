@@ -9,7 +9,7 @@ from connector.domain.plan import Gone, Key, Seen
 from connector.store import bulk, outbox
 from connector.store.bulk import LocalJob, Refusal
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import OpenState, commit, count, fields_of
+from tests.store.world import OpenState, commit, count, fields_of, take
 from tests.values import replace
 
 TODAY = an_event(ME, PROSPECT, start=Instant(NOW), end=Instant(NOW + timedelta(hours=1)))
@@ -30,11 +30,11 @@ def test_what_stands_in_a_job_is_in_flight(state: OpenState) -> None:
     job = backfilled(state)
     assert [row.key for row in bulk.items(state, job.id)] == [KEY]
     commit(state, Seen(replace(TODAY, summary="Pitch 2", updated=NOW)))
-    assert outbox.claim(state, [1], 9, NOW) == []
+    assert take(state, [1], 9, NOW) == []
     outbox.release_all(state)  # a crash: the job keeps its own
-    assert outbox.claim(state, [1], 9, NOW) == []
+    assert take(state, [1], 9, NOW) == []
     assert bulk.settle(state, job.id, {}, {}, NOW) == (1, 0)
-    [newer] = outbox.claim(state, [1], 9, NOW)
+    [newer] = take(state, [1], 9, NOW)
     assert fields_of(newer)["title"] == "Pitch 2"
 
 
@@ -49,11 +49,11 @@ def test_what_overtook_a_job_is_settled_by_its_own_answer(state: OpenState) -> N
     job = backfilled(state)
     [item] = bulk.items(state, job.id)
     assert bulk.hasten(state, job.id, NOW) == 1
-    [row] = outbox.claim(state, [1], 9, NOW)
+    [row] = take(state, [1], 9, NOW)
     assert row.updated_ms == item.updated_ms + 1
     assert bulk.hasten(state, job.id, NOW) == 0
     bulk.settle(state, job.id, {}, {}, NOW)
-    assert outbox.claim(state, [1], 9, NOW) == []  # never two requests for one key
+    assert take(state, [1], 9, NOW) == []  # never two requests for one key
     outbox.settle_accepted(state, [row])
     assert count(state, "outbox") == 0
 
@@ -61,7 +61,7 @@ def test_what_overtook_a_job_is_settled_by_its_own_answer(state: OpenState) -> N
 def test_what_overtook_a_job_and_was_refused_is_uncertain(state: OpenState) -> None:
     job = backfilled(state)
     bulk.hasten(state, job.id, NOW)
-    [row] = outbox.claim(state, [1], 9, NOW)
+    [row] = take(state, [1], 9, NOW)
     outbox.settle_refused(state, row, status=422, reason="no", request_id="", now=NOW)
     assert commit(state, Gone(KEY)).cancels == 1  # the job may have brought the older record
 
@@ -69,5 +69,5 @@ def test_what_overtook_a_job_and_was_refused_is_uncertain(state: OpenState) -> N
 def test_an_abandoned_job_gives_its_rows_back(state: OpenState) -> None:
     job = backfilled(state)
     bulk.abandon(state, job.id)
-    assert len(outbox.claim(state, [1], 9, NOW)) == 1
+    assert len(take(state, [1], 9, NOW)) == 1
     assert count(state, "bulk_jobs") == count(state, "bulk_items") == 0

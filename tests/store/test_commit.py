@@ -19,7 +19,7 @@ from connector.store import State, open_database, outbox
 from connector.store.commit import Cycle, commit_cycle
 from connector.store.database import Database
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import a_cycle, add_calendar, an_empty_file_state, commit, count, dump
+from tests.store.world import a_cycle, add_calendar, an_empty_file_state, commit, count, dump, take
 from tests.values import replace
 
 Dump = dict[str, list[tuple[Any, ...]]]
@@ -53,7 +53,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     """A state after a first cycle, of which some was accepted."""
     add_calendar(connection, 1)
     commit(connection, *events("One"))
-    outbox.settle_accepted(connection, outbox.claim(connection, [1], 4, NOW + timedelta(days=9)))
+    outbox.settle_accepted(connection, take(connection, [1], 4, NOW + timedelta(days=9)))
 
 
 def expected() -> tuple[Dump, Dump]:
@@ -215,7 +215,7 @@ def test_backfill_is_last_until_a_change_makes_it_urgent(state: sqlite3.Connecti
 def test_counts(state: sqlite3.Connection) -> None:
     done = commit(state, *events("One"))
     assert (done.sends, done.cancels, done.withdrawn, done.unchanged) == (5, 0, 0, 0)
-    outbox.settle_accepted(state, outbox.claim(state, [1], 9, NOW + timedelta(days=9)))
+    outbox.settle_accepted(state, take(state, [1], 9, NOW + timedelta(days=9)))
     done = commit_cycle(state, second_cycle())
     assert (done.sends, done.cancels, done.set_aside) == (4, 2, 1)
     done = commit_cycle(state, second_cycle())

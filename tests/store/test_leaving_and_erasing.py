@@ -25,6 +25,7 @@ from tests.store.world import (
     dump,
     fields_of,
     secure_delete,
+    take,
 )
 
 DWIGHT = PROSPECT.email or ""
@@ -46,7 +47,7 @@ def meeting(name: str = "e1", days: float = 3, *guests: Attendee, **changes: Any
 
 
 def claim(state: OpenState) -> list[outbox.Row]:
-    return outbox.claim(state, [1], 50, NOW)
+    return take(state, [1], 50, NOW)
 
 
 def send(state: OpenState, salesloft: PlainSalesloft) -> int:

@@ -23,6 +23,7 @@ from tests.store.world import (
     count,
     fields_of,
     secure_delete,
+    take,
 )
 
 
@@ -84,7 +85,7 @@ class World:
         commit(self.state, *seen)
 
     def _take(self, places: list[Where]) -> None:
-        for row in outbox.claim(self.state, [1], 100, NOW):
+        for row in take(self.state, [1], 100, NOW):
             place = places[int(row.key.event_id[1:])]
             if place is Where.IN_FLIGHT:
                 self.flying.append(row)
@@ -110,7 +111,7 @@ class World:
                 commit(self.state, Gone(Key(event.id, event.ical_uid)))
 
     def _deliver(self) -> None:
-        while rows := outbox.claim(self.state, [1], 100, NOW + timedelta(hours=1)):
+        while rows := take(self.state, [1], 100, NOW + timedelta(hours=1)):
             for row in rows:
                 self.salesloft.upsert(fields_of(row))
                 outbox.settle_accepted(self.state, [row])

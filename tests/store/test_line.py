@@ -9,13 +9,12 @@ import pytest
 
 from connector.domain.mapping import to_millis
 from connector.domain.plan import Key
-from connector.store import outbox
 from connector.store.line import AHEAD, COUNTS_FOR, Line
 from connector.store.outbox import Row
 from connector.store.state import State
 from tests.domain.builders import NOW
 from tests.store.test_outbox_order import DAY, HOUR, put
-from tests.store.world import OpenState, a_cycle, add_calendar
+from tests.store.world import OpenState, a_cycle, add_calendar, take
 from tests.sync.team import InlineDatabase, an_upsert
 
 CALENDARS = [1, 2, 3]
@@ -72,7 +71,7 @@ def test_the_order_is_that_of_claims_that_look_through_everything(
     state.execute("BEGIN")
     expected: list[str] = []
     had: Counter[int] = Counter()
-    while rows := outbox.claim(state, CALENDARS, limit, NOW, recent=had):
+    while rows := take(state, CALENDARS, limit, NOW, recent=had):
         had.update(row.calendar for row in rows)
         expected += names(rows)
     state.execute("ROLLBACK")

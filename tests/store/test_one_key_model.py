@@ -38,6 +38,7 @@ from tests.store.world import (
     commit,
     count,
     fields_of,
+    take,
 )
 from tests.values import replace
 
@@ -196,7 +197,7 @@ class OneEvent(RuleBasedStateMachine):
 
     @rule(limit=st.integers(1, 2))
     def claim(self, limit: int) -> None:
-        for row in outbox.claim(self.state, [1], limit, self.now + timedelta(days=1)):
+        for row in take(self.state, [1], limit, self.now + timedelta(days=1)):
             assert row.key not in {other.key for other in self.flying}
             self.flying.append(row)
             self.check_order(row)
@@ -266,7 +267,7 @@ class OneEvent(RuleBasedStateMachine):
         while self.flying:
             self.answer("ok")
         due = self.now + timedelta(days=1)
-        while rows := outbox.claim(self.state, [1], 1, due):
+        while rows := take(self.state, [1], 1, due):
             self.flying += rows
             self.check_order(rows[0])
             self.answer("ok")

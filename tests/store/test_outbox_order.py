@@ -15,7 +15,7 @@ from connector.store import outbox
 from connector.store.outbox import Lane, Row
 from connector.store.rows import enqueue
 from tests.domain.builders import NOW
-from tests.store.world import OpenState, add_calendar
+from tests.store.world import OpenState, add_calendar, take
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -53,7 +53,7 @@ def put(
 
 
 def claimed(state: OpenState, limit: int = 100, **options: Any) -> list[str]:
-    rows = outbox.claim(state, [1, 2, 3], limit, NOW, **options)
+    rows = take(state, [1, 2, 3], limit, NOW, **options)
     return [row.key.event_id for row in rows]
 
 
@@ -83,7 +83,7 @@ def test_what_ends_now_is_past_and_what_runs_is_not(state: OpenState) -> None:
     put(state, "over", -HOUR)
     put(state, "nearly", -HOUR, length=HOUR + timedelta(milliseconds=1))
     put(state, "all day long", -10 * HOUR, length=DAY)
-    rows = {row.key.event_id: row.lane for row in outbox.claim(state, [1], 9, NOW)}
+    rows = {row.key.event_id: row.lane for row in take(state, [1], 9, NOW)}
     assert rows == {"nearly": Lane.SOON, "all day long": Lane.SOON, "over": Lane.LATER}
 
 
@@ -103,7 +103,7 @@ def test_what_ends_now_is_past_and_what_runs_is_not(state: OpenState) -> None:
 )
 def test_lanes(state: OpenState, start: timedelta, options: dict[str, bool], lane: Lane) -> None:
     put(state, "x", start, **options)  # type: ignore[arg-type]
-    assert [row.lane for row in outbox.claim(state, [1], 1, NOW)] == [lane]
+    assert [row.lane for row in take(state, [1], 1, NOW)] == [lane]
 
 
 def test_lanes_go_before_nearness(state: OpenState) -> None:
@@ -140,7 +140,7 @@ def test_users_take_turns_when_points_trickle_in(state: OpenState) -> None:
     recent: Counter[int] = Counter()
     order = []
     for _ in range(5):
-        (row,) = outbox.claim(state, [1, 2, 3], 1, NOW, recent=recent)
+        (row,) = take(state, [1, 2, 3], 1, NOW, recent=recent)
         recent[row.calendar] += 1
         order.append(row.key.event_id)
     assert order == ["huge 0", "small", "huge 1", "huge 2", "huge 3"]
@@ -163,7 +163,7 @@ def test_one_request_in_flight_for_a_key(state: OpenState) -> None:
 
 
 def rows_of(state: OpenState, limit: int = 9) -> list[Row]:
-    return outbox.claim(state, [1], limit, NOW)
+    return take(state, [1], limit, NOW)
 
 
 def test_the_old_key_goes_after_the_new_one(state: OpenState) -> None:
@@ -174,7 +174,7 @@ def test_the_old_key_goes_after_the_new_one(state: OpenState) -> None:
     assert rows_of(state) == []  # in flight is not yet in
     outbox.settle_later(state, new, next_attempt=NOW + MINUTE, error="later")
     assert rows_of(state) == []
-    [new] = outbox.claim(state, [1], 9, NOW + MINUTE)
+    [new] = take(state, [1], 9, NOW + MINUTE)
     outbox.settle_accepted(state, [new])
     assert [row.key.ical_uid for row in rows_of(state)] == ["old"]
 
@@ -206,7 +206,7 @@ def test_a_row_put_off_waits_for_its_time(state: OpenState) -> None:
     assert claimed(state) == ["y"]
     due, count = outbox.waiting(state, [1], NOW)
     assert (due, count) == (int((NOW + MINUTE).timestamp() * 1000), 1)
-    assert [row.attempts for row in outbox.claim(state, [1], 9, NOW + MINUTE)] == [1]
+    assert [row.attempts for row in take(state, [1], 9, NOW + MINUTE)] == [1]
 
 
 def test_a_clock_that_went_back_puts_nothing_off_for_long(state: OpenState) -> None:

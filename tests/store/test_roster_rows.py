@@ -13,7 +13,7 @@ from connector.domain.roster import Change
 from connector.store import bulk, outbox, roster
 from connector.store.roster import Dropped, Told, Transition
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import OpenState, commit, count
+from tests.store.world import OpenState, commit, count, take
 
 ONE = an_event(ME, PROSPECT)
 TWO = replace(ONE, id=EventId("two"))
@@ -31,7 +31,7 @@ def value(state: OpenState, column: str) -> object:
 
 def test_what_waits_is_dropped_and_counted_cancellations_too(state: OpenState) -> None:
     commit(state, Seen(ONE))
-    outbox.settle_accepted(state, outbox.claim(state, [1], 9, NOW))
+    outbox.settle_accepted(state, take(state, [1], 9, NOW))
     commit(state, Gone(KEY), Seen(TWO))
     (left,) = told(state, "google")
     assert (left.change, left.dropped) == (Change.LEFT, Dropped(rows=2, cancels=1))
@@ -44,7 +44,7 @@ def test_what_is_in_flight_settles_by_its_answer_and_is_not_tried_again(
     state: OpenState,
 ) -> None:
     commit(state, Seen(ONE))
-    (row,) = outbox.claim(state, [1], 9, NOW)
+    (row,) = take(state, [1], 9, NOW)
     (left,) = told(state, "google")
     assert left.dropped == Dropped()
     outbox.settle_later(state, row, next_attempt=NOW, error="503")
@@ -68,7 +68,7 @@ def test_what_a_bulk_job_holds_is_not_recalled_but_what_it_does_not_hold_yet_is(
 
 def test_a_return_compares_first_and_believes_nothing(state: OpenState) -> None:
     commit(state, Seen(ONE), compared=True)
-    outbox.settle_accepted(state, outbox.claim(state, [1], 9, NOW))
+    outbox.settle_accepted(state, take(state, [1], 9, NOW))
     told(state, "google")
     (back,) = told(state, "external")
     assert back.change is Change.RETURNED

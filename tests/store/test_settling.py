@@ -16,7 +16,7 @@ from connector.store import outbox
 from connector.store.outbox import Row
 from connector.store.rows import known_of_events
 from tests.domain.builders import ME, NOW, PROSPECT, an_event
-from tests.store.world import OpenState, commit, count, fields_of
+from tests.store.world import OpenState, commit, count, fields_of, take
 from tests.values import replace
 
 EVENT = an_event(ME, PROSPECT)
@@ -31,7 +31,7 @@ def known(state: OpenState) -> Known:
 
 
 def claim(state: OpenState) -> Row:
-    [row] = outbox.claim(state, [1], 9, LATER)
+    [row] = take(state, [1], 9, LATER)
     return row
 
 
@@ -165,7 +165,7 @@ def test_what_may_have_arrived_is_cancelled(state: OpenState, crashed: bool) -> 
 
 def test_after_a_crash_everything_is_in_line_again(state: OpenState) -> None:
     row = sent(state)
-    assert outbox.claim(state, [1], 9, LATER) == []
+    assert take(state, [1], 9, LATER) == []
     outbox.release_all(state)
     again = claim(state)
     assert again.payload == row.payload
@@ -318,7 +318,7 @@ def test_two_keys_never_wait_for_each_other(state: OpenState) -> None:
     second = replace(first, ical_uid=ICalUid("second"))
     for event in (EVENT, second):
         commit(state, Seen(event))
-        while rows := outbox.claim(state, [1], 9, LATER):
+        while rows := take(state, [1], 9, LATER):
             outbox.settle_accepted(state, rows)
     commit(state, Seen(replace(first, updated=LATER)))
     far: dict[str, Any] = {
@@ -326,7 +326,7 @@ def test_two_keys_never_wait_for_each_other(state: OpenState) -> None:
         "end": Instant(NOW + timedelta(days=201)),
     }
     commit(state, Seen(replace(second, updated=LATER, **far)))
-    while rows := outbox.claim(state, [1], 9, LATER):
+    while rows := take(state, [1], 9, LATER):
         outbox.settle_accepted(state, rows)
     assert count(state, "outbox") == 0
     assert all(not row.alive for row in known_of_events(state, 1, [EVENT.id]))
@@ -341,7 +341,7 @@ def test_newer_content_never_overtakes_what_is_in_flight(state: OpenState) -> No
     }
     for event in (replace(EVENT, **past), replace(private(), **past), EVENT):
         commit(state, Seen(event))
-        assert outbox.claim(state, [1], 9, LATER) == []
+        assert take(state, [1], 9, LATER) == []
     outbox.settle_accepted(state, [row])
     assert count(state, "outbox") == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from connector.domain.model import SyncToken
 from connector.domain.plan import Finding
+from connector.store import outbox
 from connector.store.commit import Committed, Cycle, commit_cycle
 from connector.store.connection import Connection
 from connector.store.outbox import Row
@@ -161,3 +162,18 @@ def _facts(of: Fields) -> Fields:
     if "attendees" in facts:
         facts["attendees"] = sorted(json.dumps(a) for a in facts["attendees"])
     return facts
+
+
+def take(
+    connection: Connection,
+    calendars: Sequence[int],
+    limit: int,
+    now: datetime,
+    *,
+    holder: str | None = None,
+    **options: Any,
+) -> list[Row]:
+    """Claim the most urgent rows, everything looked through."""
+    rows = outbox.most_urgent(connection, calendars, limit, now, **options)
+    outbox.mark(connection, rows, holder)
+    return rows
