@@ -184,7 +184,8 @@ def _settle_all(outcomes: list[tuple[_Job, Any, BaseException | None]]) -> None:
         try:
             job.settle(result, error)
         except TypeError as unfit:  # an error that no future takes (StopIteration): the others are told all the same
-            job.settle(None, RuntimeError(f"{error!r}: {unfit}"))
+            # Without its words, which may quote what was being written.
+            job.settle(None, RuntimeError(f"{type(error).__name__}: {unfit}"))
 
 
 def _failure(name: str, error: Exception) -> RetryLater | StateUnusable:

@@ -110,6 +110,17 @@ async def test_one_jobs_failure_undoes_only_itself(opened: Database, path: Path)
     assert notes(path) == ["first", "last"]
 
 
+async def test_an_error_that_no_future_takes_leaves_nobody_waiting(opened: Database) -> None:
+    def end(_: Connection) -> object:
+        raise StopIteration("the title of a meeting")
+
+    async with asyncio.timeout(10):
+        failed, noted = await together(opened, end, note("beside it"))
+    assert isinstance(failed, RuntimeError)
+    assert "title" not in str(failed)
+    assert not isinstance(noted, BaseException)
+
+
 async def test_results_go_to_who_asked(opened: Database) -> None:
     found = await together(opened, *[lambda _, n=n: n * n for n in range(100)])
     assert found == [n * n for n in range(100)]
